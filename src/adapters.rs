@@ -1,0 +1,13 @@
+//! The outside world: each port's real implementation and its embedded one.
+
+pub mod accounts_linux;
+pub mod accounts_sandbox;
+pub mod directory_ldap;
+pub mod hub_jupyterhub;
+pub mod hub_none;
+mod mask;
+pub mod notify_mail;
+pub mod registry_local;
+pub mod scripts;
+pub mod send_action;
+pub mod strays;

@@ -1,0 +1,121 @@
+//! System V IPC objects (shared memory, semaphores, message queues): they live on without a
+//! process, and belong to a uid.
+
+use std::fs;
+
+use crate::exec::Cmd;
+use crate::ports::{Account, Fault};
+
+pub struct Object {
+    kind: &'static Kind,
+    id: u64,
+}
+
+struct Kind {
+    file: &'static str,
+    id: &'static str,
+    option: &'static str,
+    title: &'static str,
+}
+
+const KINDS: [Kind; 3] = [
+    Kind {
+        file: "/proc/sysvipc/shm",
+        id: "shmid",
+        option: "-m",
+        title: "shared memory segment",
+    },
+    Kind {
+        file: "/proc/sysvipc/sem",
+        id: "semid",
+        option: "-s",
+        title: "semaphore set",
+    },
+    Kind {
+        file: "/proc/sysvipc/msg",
+        id: "msqid",
+        option: "-q",
+        title: "message queue",
+    },
+];
+
+impl Object {
+    pub fn line(&self) -> String {
+        format!("{} {}", self.kind.title, self.id)
+    }
+}
+
+/// What the account made or was given. A kernel without System V IPC has none.
+pub fn find(account: &Account) -> Vec<Object> {
+    KINDS
+        .iter()
+        .flat_map(|kind| {
+            let table = fs::read_to_string(kind.file).unwrap_or_default();
+            let ids = ids(&table, kind.id, account.uid);
+            ids.into_iter().map(move |id| Object { kind, id })
+        })
+        .collect()
+}
+
+/// The ids of rows whose `uid` or `cuid` (the creator's) is the account's. Kernels differ in
+/// the columns, so they are found by their titles.
+fn ids(table: &str, id: &str, uid: u32) -> Vec<u64> {
+    let mut lines = table.lines();
+    let titles: Vec<_> = lines
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
+    let column = |title: &str| titles.iter().position(|t| *t == title);
+    let (Some(id), Some(owner), Some(creator)) = (column(id), column("uid"), column("cuid")) else {
+        return Vec::new();
+    };
+    lines
+        .filter_map(|line| {
+            let fields: Vec<_> = line.split_whitespace().collect();
+            let is = |at: usize| fields.get(at).and_then(|f| f.parse().ok()) == Some(uid);
+            match is(owner) || is(creator) {
+                true => fields.get(id)?.parse().ok(),
+                false => None,
+            }
+        })
+        .collect()
+}
+
+/// Removes all that `find` finds.
+pub fn remove(account: &Account) -> Result<(), Fault> {
+    let objects = find(account);
+    if objects.is_empty() {
+        return Ok(());
+    }
+    let args = objects
+        .iter()
+        .flat_map(|object| [object.kind.option.to_owned(), object.id.to_string()]);
+    // One that went by itself is no fault: what counts is what is left.
+    let tried = Cmd::new("ipcrm").args(args).run();
+    match (find(account).first(), tried) {
+        (None, _) => Ok(()),
+        (Some(left), tried) => {
+            let line = format!("cannot remove {} of {}", left.line(), account.name);
+            Err(match tried {
+                Ok(_) => Fault::retry(line),
+                Err(error) => Fault::retry(line).because(&error),
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn owner_and_creator_count() {
+        let table = "       key      semid perms      nsems   uid   gid  cuid  cgid  otime ctime\n\
+                     1234 0 600 1 2007 2007 2007 2007 0 0\n\
+                     1235 1 600 1 20071 2007 0 2007 0 0\n\
+                     1236 2 600 1 0 0 2007 0 0 0\n";
+        assert_eq!(ids(table, "semid", 2007), [0, 2]);
+        assert_eq!(ids("", "semid", 2007), [0; 0]);
+    }
+}

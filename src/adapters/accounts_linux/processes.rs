@@ -1,0 +1,354 @@
+//! The processes of one account, found by their uids and ended whatever they do against it:
+//! ignore TERM, leave their session, stop themselves, fork faster than they are counted.
+
+use std::collections::{BTreeSet, HashSet};
+use std::fs;
+use std::io;
+use std::ops::RangeInclusive;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::getresuid;
+use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, openat, statat};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Uid, pidfd_open, pidfd_send_signal};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_thread_res_uid,
+};
+
+use crate::ports::{Account, Fault};
+
+/// A uid that no process has; see [`as_sender`].
+const NOBODY_AT_ALL: u32 = u32::MAX - 2;
+
+/// Subordinate uids begin higher on every distribution.
+const FIRST_SUBORDINATE: u32 = 65_536;
+
+/// The uids under which an account can have processes: its own, and those that /etc/subuid
+/// gives it (rootless containers).
+pub struct Uids {
+    own: u32,
+    subordinate: Vec<RangeInclusive<u32>>,
+}
+
+impl Uids {
+    /// Subordinate ranges that overlap the students' own uids are not believed.
+    pub fn of(account: &Account, students: &RangeInclusive<u32>) -> Uids {
+        let text = fs::read_to_string("/etc/subuid").unwrap_or_default();
+        let subordinate = text
+            .lines()
+            .filter_map(|line| subordinate(line, account))
+            .filter(|range| *range.start() >= FIRST_SUBORDINATE)
+            .filter(|range| range.end() < students.start() || range.start() > students.end())
+            .collect();
+        Uids {
+            own: account.uid,
+            subordinate,
+        }
+    }
+
+    fn have(&self, uid: u32) -> bool {
+        uid == self.own || self.subordinate.iter().any(|range| range.contains(&uid))
+    }
+}
+
+/// `NAME:FIRST:COUNT`, or with the uid for the name.
+fn subordinate(line: &str, account: &Account) -> Option<RangeInclusive<u32>> {
+    let mut fields = line.split(':');
+    let who = fields.next()?;
+    if who != account.name && who.parse() != Ok(account.uid) {
+        return None;
+    }
+    let first: u32 = fields.next()?.parse().ok()?;
+    let count: u32 = fields.next()?.trim().parse().ok()?;
+    Some(first..=first.checked_add(count.checked_sub(1)?)?)
+}
+
+/// A living process of the account.
+struct Process {
+    pid: Pid,
+    name: String,
+    /// Those of its uids that are the account's.
+    uids: BTreeSet<u32>,
+}
+
+impl Process {
+    fn line(&self) -> String {
+        format!("process {} ({})", self.pid, self.name)
+    }
+}
+
+/// One line for each process of the account.
+pub fn lines(account: &str, uids: &Uids) -> Result<Vec<String>, Fault> {
+    Ok(scan(account, uids)?.iter().map(Process::line).collect())
+}
+
+/// Kills them all; Retry when some are left after `limit`. Kills before it looks: with a
+/// thousand processes at work, a look around takes its time.
+pub fn end(account: &str, uids: &Uids, limit: Duration) -> Result<(), Fault> {
+    let deadline = Instant::now() + limit;
+    kill_all(uids.own);
+    let mut left = scan(account, uids)?;
+    let mut pause = Duration::from_millis(1);
+    while !left.is_empty() {
+        if Instant::now() >= deadline {
+            return Err(still_there(account, &left, limit));
+        }
+        kill_round(&left, uids);
+        thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(50));
+        left = scan(account, uids)?;
+    }
+    Ok(())
+}
+
+fn still_there(account: &str, left: &[Process], limit: Duration) -> Fault {
+    const SHOWN: usize = 5;
+    let mut named: Vec<_> = left.iter().take(SHOWN).map(Process::line).collect();
+    if left.len() > SHOWN {
+        named.push(format!("{} more", left.len() - SHOWN));
+    }
+    Fault::retry(format!(
+        "{account} still has processes {} s after they were killed: {}; see what they wait for",
+        limit.as_secs(),
+        named.join(", ")
+    ))
+}
+
+fn kill_round(processes: &[Process], uids: &Uids) {
+    let all: BTreeSet<u32> = processes.iter().flat_map(|p| &p.uids).copied().collect();
+    all.into_iter().for_each(kill_all);
+    // Whom the account itself may not signal: effective uid only.
+    for process in processes {
+        kill_one(process.pid, uids);
+    }
+}
+
+/// Checked again under a pidfd: a pid may have become somebody else's since it was listed.
+fn kill_one(pid: Pid, uids: &Uids) {
+    let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else {
+        return;
+    };
+    if let Ok(Some(_)) = process(CWD, &format!("/proc/{pid}"), pid, uids) {
+        let _ = pidfd_send_signal(&handle, rustix::process::Signal::KILL);
+    }
+}
+
+/// Kills every process that the account may signal in one call of the kernel. It holds off
+/// forks meanwhile, so a fork bomb has nowhere to go; killing one by one hardly catches up.
+fn kill_all(uid: u32) {
+    let everybody = nix::unistd::Pid::from_raw(-1);
+    if let Err(error) = as_sender(uid, || kill(everybody, Signal::SIGKILL)) {
+        tracing::warn!(uid, %error, "cannot kill all processes of a uid at once");
+    }
+}
+
+/// Those of the pids that the account may signal: its real or saved uid is theirs.
+fn in_reach(uid: u32, pids: &[Pid]) -> io::Result<HashSet<Pid>> {
+    let may = |pid: &Pid| kill(nix::unistd::Pid::from_raw(pid.as_raw_pid()), None).is_ok();
+    as_sender(uid, || pids.iter().copied().filter(may).collect())
+}
+
+/// Sends signals as the account may. For this one thread of ours takes the account's
+/// effective uid and nothing else of it: with the real and saved uid of nobody at all, no
+/// process of the account may signal back, and no other account's are in its reach. The
+/// thread ends with the work.
+fn as_sender<T: Send>(uid: u32, work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    thread::scope(|scope| {
+        thread::Builder::new()
+            .name(format!("signal-{uid}"))
+            .spawn_scoped(scope, move || become_sender(uid).map(|()| work()))?
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("the thread panicked")))
+    })
+}
+
+/// Fails unless this thread now has exactly these uids and no capability: with one more,
+/// the next call would end the host.
+fn become_sender(uid: u32) -> io::Result<()> {
+    let nobody = Uid::from_raw(NOBODY_AT_ALL);
+    set_thread_res_uid(nobody, Uid::from_raw(uid), nobody)?;
+    set_capabilities(None, NO_CAPABILITIES)?;
+    let now = getresuid()?;
+    let ids = [now.real, now.effective, now.saved].map(nix::unistd::Uid::as_raw);
+    let powerless = capabilities(None)?.effective.is_empty();
+    match ids == [NOBODY_AT_ALL, uid, NOBODY_AT_ALL] && uid >= super::FIRST_UID && powerless {
+        true => Ok(()),
+        false => Err(io::Error::other("the thread could not change its uids")),
+    }
+}
+
+const NO_CAPABILITIES: CapabilitySets = CapabilitySets {
+    effective: CapabilitySet::empty(),
+    permitted: CapabilitySet::empty(),
+    inheritable: CapabilitySet::empty(),
+};
+
+/// Every living process with one of the uids. What cannot be read is an error: it might be one.
+fn scan(account: &str, uids: &Uids) -> Result<Vec<Process>, Fault> {
+    find(uids)
+        .map_err(|e| Fault::retry(format!("cannot list the processes of {account}")).because(&e))
+}
+
+fn find(uids: &Uids) -> io::Result<Vec<Process>> {
+    let proc: OwnedFd = openat(
+        CWD,
+        "/proc",
+        OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
+    let pids = pids(&proc)?;
+    // Where uids are limited (a container), each process is read.
+    let in_reach = in_reach(uids.own, &pids).ok();
+    let mut found = Vec::new();
+    for pid in pids {
+        let may_be = match &in_reach {
+            Some(reach) => reach.contains(&pid) || owner_may_hide(&proc, pid, uids)?,
+            None => true,
+        };
+        if may_be {
+            found.extend(process(&proc, &pid.to_string(), pid, uids)?);
+        }
+    }
+    Ok(found)
+}
+
+fn pids(proc: &OwnedFd) -> io::Result<Vec<Pid>> {
+    let ourselves = rustix::process::getpid();
+    let mut pids = Vec::new();
+    for entry in Dir::read_from(proc)? {
+        let name = entry?;
+        let pid = name
+            .file_name()
+            .to_str()
+            .ok()
+            .and_then(|name| name.parse().ok());
+        pids.extend(pid.and_then(Pid::from_raw).filter(|pid| *pid != ourselves));
+    }
+    Ok(pids)
+}
+
+/// Whether a process that is out of reach may still have the account's effective uid. That
+/// uid owns /proc/PID, but for a process that is not dumpable it is root: so any other owner
+/// says that it has not. Asking is much cheaper than reading its status.
+fn owner_may_hide(proc: &OwnedFd, pid: Pid, uids: &Uids) -> io::Result<bool> {
+    match statat(proc, pid.to_string(), AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(stat.st_uid == 0 || uids.have(stat.st_uid)),
+        Err(Errno::NOENT | Errno::SRCH) => Ok(false),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// `path` is its directory. None when it is gone, dead, or not the account's.
+fn process(
+    dir: impl rustix::fd::AsFd,
+    path: &str,
+    pid: Pid,
+    uids: &Uids,
+) -> io::Result<Option<Process>> {
+    let mut bytes = [0; 4096];
+    let length = match read_status(dir.as_fd(), &format!("{path}/status"), &mut bytes) {
+        Ok(length) => length,
+        Err(Errno::NOENT | Errno::SRCH) => return Ok(None),
+        Err(e) => return Err(e.into()),
+    };
+    Ok(parse(&bytes[..length], uids).map(|(name, uids)| Process { pid, name, uids }))
+}
+
+fn read_status(dir: BorrowedFd<'_>, path: &str, bytes: &mut [u8]) -> rustix::io::Result<usize> {
+    let file = openat(dir, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::io::read(&file, bytes)
+}
+
+fn parse(status: &[u8], uids: &Uids) -> Option<(String, BTreeSet<u32>)> {
+    let field = |name: &[u8]| {
+        let line = status
+            .split(|&b| b == b'\n')
+            .find_map(|l| l.strip_prefix(name))?;
+        Some(line.trim_ascii())
+    };
+    let owned: BTreeSet<u32> = std::str::from_utf8(field(b"Uid:")?)
+        .ok()?
+        .split_ascii_whitespace()
+        .filter_map(|uid| uid.parse().ok())
+        .filter(|uid| uids.have(*uid))
+        .collect();
+    if owned.is_empty() {
+        return None;
+    }
+    // The first thread may have ended while others go on: such a process looks like a zombie.
+    let dead = matches!(field(b"State:"), Some([b'Z' | b'X', ..]));
+    if dead && matches!(field(b"Threads:"), Some(b"0" | b"1")) {
+        return None;
+    }
+    let name = String::from_utf8_lossy(field(b"Name:").unwrap_or_default());
+    Some((name.escape_default().to_string(), owned))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uids() -> Uids {
+        Uids {
+            own: 2007,
+            subordinate: vec![300_000..=365_535],
+        }
+    }
+
+    fn status(state: &str, ids: &str, threads: u32) -> Vec<u8> {
+        format!("Name:\tx\nUmask:\t0022\nState:\t{state}\nUid:\t{ids}\nThreads:\t{threads}\n")
+            .into()
+    }
+
+    fn is_owned(state: &str, ids: &str, threads: u32) -> bool {
+        parse(&status(state, ids, threads), &uids()).is_some()
+    }
+
+    #[test]
+    fn any_of_the_four_uids_counts() {
+        for ids in [
+            "2007\t2007\t2007\t2007",
+            "2007\t0\t0\t0",
+            "0\t2007\t0\t0",
+            "0\t0\t2007\t0",
+            "0\t0\t0\t2007",
+            "300000\t300000\t300000\t300000",
+        ] {
+            assert!(is_owned("S (sleeping)", ids, 1), "{ids}");
+        }
+        for ids in ["20071\t20071\t20071\t20071", "200\t7\t0\t0", "0\t0\t0\t0"] {
+            assert!(!is_owned("S (sleeping)", ids, 1), "{ids}");
+        }
+    }
+
+    #[test]
+    fn a_zombie_is_dead_only_without_threads() {
+        let ids = "2007\t2007\t2007\t2007";
+        assert!(!is_owned("Z (zombie)", ids, 1));
+        assert!(is_owned("Z (zombie)", ids, 2));
+        assert!(is_owned("T (stopped)", ids, 1));
+    }
+
+    #[test]
+    fn subordinate_uids_are_those_of_the_account_only() {
+        let account = Account {
+            name: "student7".to_owned(),
+            uid: 2007,
+            gid: 2007,
+        };
+        let of = |line| subordinate(line, &account);
+        assert_eq!(of("student7:300000:65536"), Some(300_000..=365_535));
+        assert_eq!(of("2007:300000:1"), Some(300_000..=300_000));
+        for line in [
+            "student71:300000:65536",
+            "student7:x:1",
+            "student7:1:0",
+            "student7:4294967295:2",
+        ] {
+            assert_eq!(of(line), None, "{line}");
+        }
+    }
+}

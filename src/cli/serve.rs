@@ -1,0 +1,230 @@
+//! `wod serve`: the engine, and beside it the intake as a process of its own.
+
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::adapters::strays;
+use crate::cli::{Exit, NotReady};
+use crate::content::Admin;
+use crate::domain::signature::Demand;
+use crate::engine::{Engine, Loop, Stop};
+use crate::exec::{Cmd, Service};
+use crate::intake::confine;
+use crate::journal::Journal;
+use crate::site::{EngineLock, KeyFile, Site, Source};
+
+#[derive(clap::Args)]
+pub struct Args {}
+
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
+const INTAKE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long the intake of an engine that was killed may keep the port.
+const PORT_PATIENCE: Duration = Duration::from_secs(2);
+
+pub fn run(_: &Args, source: &Source) -> anyhow::Result<Exit> {
+    leave_no_core()?;
+    let site = Site::load(source)?;
+    let ready = prepare(&site).map_err(NotReady)?;
+    let ran = ready
+        .engine
+        .run(ready.own, &site.state.spool(), &site.state.wake());
+    end_strays(&site);
+    drop(ready.intake);
+    tracing::info!("stopped");
+    ran?;
+    Ok(Exit::Done)
+}
+
+/// A crash must not leave our memory, and with it passwords, on the disk. The limit goes for what
+/// we start as well; 1 and not 0 because core handlers (`|` in core_pattern) obey nothing else.
+fn leave_no_core() -> std::io::Result<()> {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    let smallest = Rlimit {
+        current: Some(1),
+        maximum: Some(1),
+    };
+    // Where it is lower already, only root may raise it, and nobody needs to.
+    if rustix::process::getrlimit(Resource::Core).maximum != Some(0) {
+        setrlimit(Resource::Core, smallest)?;
+    }
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+}
+
+/// Everything that an engine needs before its first action.
+struct Ready {
+    engine: Arc<Engine>,
+    own: Loop,
+    intake: Option<Intake>,
+    _lock: EngineLock,
+}
+
+fn prepare(site: &Site) -> anyhow::Result<Ready> {
+    let confine = site.settings.confine;
+    if confine == confine::Demand::Required && !confine::is_possible() {
+        bail!("WODCONFINE is required, and this kernel has no Landlock; set it to possible");
+    }
+    let intake_account = site.intake_account()?;
+    let writers: Vec<Admin> = [site.admin()?, intake_account.clone()]
+        .into_iter()
+        .flatten()
+        .collect();
+    site.check_ground()?;
+    site.state.prepare(&writers)?;
+    let lock = site.state.lock()?;
+    site.try_homes()?;
+    end_strays(site);
+    if site.settings.signatures.demand == Demand::Required
+        && KeyFile::new(&site.state.keys()).read()?.0.is_empty()
+    {
+        tracing::warn!("WODSIGNATURES is required and there is no key: run wod keys new");
+    }
+    let journal = Arc::new(Journal::open(&site.state.journal())?);
+    let engine = Arc::new(site.engine(&journal)?);
+    // A mail that comes before the gate has a policy would be turned away.
+    engine.publish_gate();
+    let (own, stop) = Loop::new();
+    stop_on_signals(stop)?;
+    let intake = match site.settings.smtp_listen {
+        Some(address) => {
+            let listener = listen(address)
+                .with_context(|| format!("WODSMTPLISTEN {address} cannot be listened on"))?;
+            tracing::info!("listening for mail on {}", listener.local_addr()?);
+            Some(Intake::start(listener, site, intake_account)?)
+        }
+        None => None,
+    };
+    Ok(Ready {
+        engine,
+        own,
+        intake,
+        _lock: lock,
+    })
+}
+
+/// No engine runs here now, so no script of one should.
+fn end_strays(site: &Site) {
+    match strays::end(site.state.root()) {
+        0 => {}
+        ended => tracing::warn!("ended {ended} scripts that an engine had left running"),
+    }
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let until = Instant::now() + PORT_PATIENCE;
+    loop {
+        match TcpListener::bind(address) {
+            Err(e) if e.kind() == ErrorKind::AddrInUse && Instant::now() < until => {
+                thread::sleep(Duration::from_millis(50));
+            }
+            bound => return bound,
+        }
+    }
+}
+
+fn stop_on_signals(stop: Stop) -> anyhow::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    thread::spawn(move || {
+        for _ in signals.forever() {
+            tracing::info!("stopping");
+            stop.stop();
+        }
+    });
+    Ok(())
+}
+
+/// The unprivileged child, started again when it ends.
+struct Intake {
+    stopping: Arc<AtomicBool>,
+    keeper: Option<thread::JoinHandle<()>>,
+}
+
+impl Intake {
+    fn start(listener: TcpListener, site: &Site, account: Option<Admin>) -> anyhow::Result<Intake> {
+        let start = Starter {
+            listener,
+            spool: site.state.spool(),
+            public: site.state.public(),
+            account,
+            confine: site.settings.confine,
+        };
+        let mut child = start.start()?;
+        let stopping = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&stopping);
+        let keeper = thread::spawn(move || {
+            while !told.load(Ordering::SeqCst) {
+                if let Some(status) = child.ended() {
+                    tracing::error!("the intake ended ({status}); starting it again");
+                    thread::sleep(RESTART_PAUSE);
+                    match start.start() {
+                        Ok(new) => child = new,
+                        Err(e) => tracing::error!("the intake cannot be started: {e:#}"),
+                    }
+                }
+                thread::park_timeout(Duration::from_millis(200));
+            }
+            child.stop(INTAKE_PATIENCE);
+        });
+        Ok(Intake {
+            stopping,
+            keeper: Some(keeper),
+        })
+    }
+}
+
+impl Drop for Intake {
+    fn drop(&mut self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        if let Some(keeper) = self.keeper.take() {
+            keeper.thread().unpark();
+            let _ = keeper.join();
+        }
+    }
+}
+
+/// Keeps the listening socket, so that connections wait while there is no child.
+struct Starter {
+    listener: TcpListener,
+    spool: PathBuf,
+    public: PathBuf,
+    account: Option<Admin>,
+    confine: confine::Demand,
+}
+
+impl Starter {
+    fn start(&self) -> anyhow::Result<Service> {
+        let socket = OwnedFd::from(self.listener.try_clone()?);
+        let mut command = Cmd::new("/proc/self/exe")
+            .arg("intake")
+            .arg("--spool")
+            .arg(&self.spool)
+            .arg("--public")
+            .arg(&self.public)
+            .arg("--engine")
+            .arg(std::process::id().to_string());
+        if let Ok(filter) = std::env::var("WODLOG") {
+            command = command.env("WODLOG", filter);
+        }
+        if self.confine == confine::Demand::Required {
+            command = command.arg("--require-landlock");
+        }
+        if let Some(account) = &self.account {
+            command = command
+                .arg("--uid")
+                .arg(account.uid.to_string())
+                .arg("--gid")
+                .arg(account.gid.to_string());
+        }
+        Ok(command.start(Some(socket), None)?)
+    }
+}

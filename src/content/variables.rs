@@ -1,0 +1,85 @@
+//! The variables of one seat: the inventory's, the workshop's, the pass file's, and who sits there.
+
+use std::path::PathBuf;
+
+use crate::domain::{AskedWorkshop, Student};
+use crate::inventory::{Value, Vars};
+use crate::ports::Fault;
+use crate::templates::{Renderer, Scope};
+
+/// Where a seat's variables come from, lowest precedence first: `base`, the workshop's files,
+/// the pass file, the seat.
+pub struct Variables {
+    base: Scope,
+    /// `<WODANSIBLEDIR>/<WODGROUP>` and `<WODANSIBLEPRIVDIR>/<WODGROUP>`.
+    dirs: Vec<PathBuf>,
+}
+
+/// Renders a template; the name is for messages.
+pub type OwnedRender = Box<dyn Fn(&str, &str) -> Result<String, Fault>>;
+
+impl Variables {
+    pub fn new(base: Scope, dirs: Vec<PathBuf>) -> Variables {
+        Variables { base, dirs }
+    }
+
+    /// A variable of the inventory as a text; None when it is not set.
+    pub fn text(&self, name: &str) -> Result<Option<String>, Fault> {
+        let value = self
+            .base
+            .get(name)
+            .map_err(|e| Fault::permanent(format!("variable {name} has no value")).because(&e))?;
+        Ok(value.map(|value| match value {
+            serde_json::Value::String(text) => text,
+            other => other.to_string(),
+        }))
+    }
+
+    /// Renders with the variables of this seat as they are now.
+    pub fn renderer(
+        &self,
+        asked: &AskedWorkshop,
+        student: Student,
+        pass_file: Option<PathBuf>,
+    ) -> Result<OwnedRender, Fault> {
+        let scope = self.seat(asked, student, pass_file)?;
+        let renderer = Renderer::new(scope);
+        Ok(Box::new(move |name, source| {
+            renderer.render(name, source).map_err(|e| {
+                Fault::permanent(format!("template {name} cannot be rendered")).because(&e)
+            })
+        }))
+    }
+
+    fn seat(
+        &self,
+        asked: &AskedWorkshop,
+        student: Student,
+        pass_file: Option<PathBuf>,
+    ) -> Result<Scope, Fault> {
+        let name = &asked.name;
+        let files = self
+            .dirs
+            .iter()
+            .map(|dir| dir.join(format!("variables_{name}.yml")))
+            .chain(pass_file);
+        let mut vars = Vars::default();
+        for file in files.filter(|file| file.exists()) {
+            vars.read_over(&file, None).map_err(|problem| {
+                Fault::permanent(format!("the variables of {name} cannot be read"))
+                    .because(&problem)
+            })?;
+        }
+        let text = |name: &str, text: &str| (name.to_owned(), Value::Unsafe(text.to_owned()));
+        let files = vars
+            .iter()
+            .map(|(name, variable)| (name.to_owned(), variable.value.clone()));
+        Ok(self.base.with(files).with([
+            ("STDID".to_owned(), Value::Int(student.number().into())),
+            text("CHALLENGE", &asked.asked()),
+            text("WORKSHOP", name.as_str()),
+            text("MODEWS", asked.variant.modews()),
+            text("DIR", ""),
+        ]))
+    }
+}

@@ -1,0 +1,213 @@
+//! From the spool into the journal. Nothing in the spool is trusted: all is checked again.
+
+use std::sync::Arc;
+
+use crate::domain::signature::Demand;
+use crate::domain::{
+    Action, ActionId, Participant, Seat, Student, StudentRange, Time, Verb, WorkshopName,
+};
+use crate::intake::one_line;
+use crate::intake::proof::proven;
+use crate::intake::spool::{Name, Record, Unusable};
+use crate::journal::{self, Accepted, Origin};
+use crate::ports::Fault;
+
+use super::lanes::Claim;
+use super::{Engine, locked, of_journal};
+
+/// How many are taken before the lanes get their turn.
+const AT_ONCE: usize = 128;
+
+/// Whether the spool may hold more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spooled {
+    All,
+    /// Come back at once.
+    More,
+    /// Something failed that may pass; come back a little later.
+    Stuck,
+}
+
+impl Engine {
+    /// Takes in what waits in the spool. A file is removed only when the journal has it for good.
+    pub(super) fn admit(&self, admitted: &mut Vec<(ActionId, Claim)>) -> Spooled {
+        let names = match self.spool.pending(AT_ONCE) {
+            Ok(names) => names,
+            Err(e) => {
+                tracing::error!("the spool cannot be read: {e}");
+                return Spooled::Stuck;
+            }
+        };
+        let mut answer = match names.len() {
+            AT_ONCE => Spooled::More,
+            _ => Spooled::All,
+        };
+        for name in names {
+            if let Err(problem) = self.admit_one(&name, admitted) {
+                tracing::error!("spooled mail {name} has to wait: {}", problem.chain());
+                answer = Spooled::Stuck;
+            }
+        }
+        answer
+    }
+
+    fn admit_one(&self, name: &Name, admitted: &mut Vec<(ActionId, Claim)>) -> Result<(), Fault> {
+        let (mut record, arrived) = match self.spool.read_dated(name) {
+            Ok(read) => read,
+            Err(Unusable::Gone) => return Ok(()),
+            Err(Unusable::Bad(why)) => {
+                tracing::warn!("spooled file {name} {why}; it is put aside in the spool's bad");
+                return self.spool.quarantine(name).map_err(|e| of_spool(&e));
+            }
+            Err(e) => return Err(of_spool(&e)),
+        };
+        let now = Time::now();
+        let resolved = match self.proven(&record, arrived)? {
+            Ok(action) => {
+                record.action = action;
+                let resolved = self.resolve(&record.action)?;
+                resolved.and_then(|students| self.in_window(students))
+            }
+            Err(line) => {
+                // Or the mail that really has this id would be a duplicate of a forged one, and
+                // this one of a good one.
+                record.message_id = Some(format!("forged {name}"));
+                Err(line)
+            }
+        };
+        let students = match (&resolved, record.action.seat) {
+            (Ok(students), _) => *students,
+            (Err(_), Seat::Students(students)) => students,
+            (Err(_), Seat::OfParticipant) => self.settings.window.0,
+        };
+        let refusal = resolved.as_ref().err().map(String::as_str);
+        let accepted = self
+            .accept(name, &record, students, refusal, now)
+            .map_err(|e| of_journal(&e))?;
+        match (accepted, resolved) {
+            (Accepted::Duplicate(id), _) => {
+                tracing::info!(action = %id, "duplicate: {}", one_line(&record.action));
+            }
+            (Accepted::New(id), Ok(students)) => {
+                tracing::info!(action = %id, "accepted: {}", one_line(&record.action));
+                self.expect(id, &record.action, students);
+                admitted.push((id, self.claim(&record.action, students)));
+            }
+            (Accepted::New(id), Err(line)) => tracing::warn!(action = %id, "refused: {line}"),
+        }
+        self.spool.remove(name).map_err(|e| of_spool(&e))
+    }
+
+    fn accept(
+        &self,
+        name: &Name,
+        record: &Record,
+        students: StudentRange,
+        refusal: Option<&str>,
+        now: Time,
+    ) -> Result<Accepted, journal::Error> {
+        let spooled = name.to_string();
+        let route = record.route.as_str();
+        let origin = Origin {
+            spooled: &spooled,
+            message_id: record.message_id.as_deref(),
+            route,
+        };
+        let window = self.settings.duplicate_window;
+        self.journal
+            .accept(&record.action, students, &origin, refusal, now, window)
+    }
+
+    /// What the mail's sender really asked for. The outer error may pass; the inner one is the
+    /// refusal.
+    fn proven(&self, record: &Record, arrived: Time) -> Result<Result<Action, String>, Fault> {
+        let rule = self.settings.signatures;
+        let keys = match (&record.signed, rule.demand) {
+            (None, _) | (_, Demand::Off) => Arc::default(),
+            _ => (self.keys)()?,
+        };
+        Ok(proven(record, arrived, rule, &keys))
+    }
+
+    /// The students of an action. The outer error may pass; the inner one is the refusal.
+    fn resolve(&self, action: &Action) -> Result<Result<StudentRange, String>, Fault> {
+        let participant = action.participant;
+        let seat = match action.seat {
+            Seat::Students(students) => return Ok(Ok(students)),
+            Seat::OfParticipant => self.expected(participant),
+        };
+        let seat = match seat {
+            Some(student) => Some(student),
+            None => self
+                .ports
+                .registry
+                .participant(participant)?
+                .and_then(|record| record.student),
+        };
+        Ok(seat.map(StudentRange::one).ok_or_else(|| {
+            format!("participant {participant} has no seat; name the student in the subject")
+        }))
+    }
+
+    fn in_window(&self, students: StudentRange) -> Result<StudentRange, String> {
+        match self.settings.window.check(students) {
+            Ok(()) => Ok(students),
+            Err(invalid) => Err(invalid.to_string()),
+        }
+    }
+
+    fn expect(&self, id: ActionId, action: &Action, students: StudentRange) {
+        if action.verb == Verb::Create && !action.participant.is_nobody() {
+            let mut expected = locked(&self.expected);
+            // Of several that want one seat the last one gets it.
+            expected.retain(|_, (_, student)| *student != students.first());
+            expected.insert(action.participant, (id, students.first()));
+        }
+    }
+
+    fn expected(&self, participant: Participant) -> Option<Student> {
+        let expected = locked(&self.expected);
+        expected.get(&participant).map(|(_, student)| *student)
+    }
+
+    /// The registry knows now, or there is nothing to know: nothing was begun, or it was undone.
+    pub(super) fn no_longer_expected(&self, id: ActionId) {
+        locked(&self.expected).retain(|_, (create, _)| *create != id);
+    }
+
+    /// Puts back what was accepted before the engine was started.
+    pub(super) fn recover(&self) -> Result<Vec<(ActionId, Claim)>, journal::Error> {
+        let rows = self.journal.list(journal::Filter::Open)?;
+        Ok(rows
+            .into_iter()
+            .map(|row| {
+                self.expect(row.id, &row.action, row.students);
+                (row.id, self.claim(&row.action, row.students))
+            })
+            .collect())
+    }
+
+    /// What the action has for itself while it runs, and what it may pass or has to wait for.
+    pub(super) fn claim(&self, action: &Action, students: StudentRange) -> Claim {
+        let participant = Some(action.participant).filter(|p| !p.is_nobody());
+        let name = action.workshop.as_ref().map(|asked| asked.name.clone());
+        Claim {
+            students,
+            backend: name.filter(|name| match action.verb {
+                Verb::Reset => true,
+                Verb::Create => self.shares_appliance(name),
+                Verb::Cleanup | Verb::Purge => false,
+            }),
+            cleans: participant.filter(|_| action.verb == Verb::Cleanup),
+            awaits: participant.filter(|_| matches!(action.verb, Verb::Reset | Verb::Purge)),
+        }
+    }
+
+    fn shares_appliance(&self, name: &WorkshopName) -> bool {
+        locked(&self.shared_appliances).contains(name)
+    }
+}
+
+fn of_spool(e: &(dyn std::error::Error + 'static)) -> Fault {
+    Fault::retry("the spool cannot be used").because(e)
+}

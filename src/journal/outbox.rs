@@ -1,0 +1,50 @@
+//! Mail to the admin that is still to be sent. It is queued with what it tells of, and so never lost.
+
+use rusqlite::params;
+
+use super::{Durability, Journal, Result};
+
+/// One mail to WODMONITOR.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Letter {
+    pub id: i64,
+    pub subject: String,
+    pub body: String,
+    /// Failed attempts to send it.
+    pub tries: u32,
+}
+
+impl Journal {
+    /// Oldest first, at most 100.
+    pub fn letters(&self) -> Result<Vec<Letter>> {
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached("select id, subject, body, tries from outbox order by id limit 100")?;
+        let rows = statement.query_map([], |row| {
+            Ok(Letter {
+                id: row.get(0)?,
+                subject: row.get(1)?,
+                body: row.get(2)?,
+                tries: row.get(3)?,
+            })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    pub fn letter_sent(&self, id: i64) -> Result<()> {
+        self.write(Durability::Process, |t| {
+            t.execute("delete from outbox where id = ?1", params![id])?;
+            Ok(())
+        })
+    }
+
+    pub fn letter_failed(&self, id: i64) -> Result<()> {
+        self.write(Durability::Process, |t| {
+            t.execute(
+                "update outbox set tries = tries + 1 where id = ?1",
+                params![id],
+            )?;
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,223 @@
+//! Accepting, refusing and letting go on, on a journal in a directory of its own.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::*;
+use crate::domain::{Action, ActionId, Participant, Seat, StudentRange, Time, Verb};
+use crate::plan::{Plan, Step};
+
+const WINDOW: Duration = Duration::from_secs(600);
+
+struct Desk {
+    journal: Journal,
+    mails: u32,
+    _dir: tempfile::TempDir,
+}
+
+impl Desk {
+    fn open() -> Desk {
+        let dir = tempfile::tempdir().unwrap();
+        Desk {
+            journal: Journal::open(&dir.path().join("journal.db")).unwrap(),
+            mails: 0,
+            _dir: dir,
+        }
+    }
+
+    /// One more mail without Message-ID.
+    fn mail(&mut self, verb: Verb, student: u32, participant: u32) -> Accepted {
+        self.accept(verb, student, participant, None)
+    }
+
+    fn accept(&mut self, verb: Verb, student: u32, who: u32, refusal: Option<&str>) -> Accepted {
+        self.mails += 1;
+        let students = range(student, student);
+        let action = Action {
+            verb,
+            seat: Seat::Students(students),
+            participant: Participant::new(who),
+            email: None,
+            workshop: Some("WKSHP-X".parse().unwrap()),
+        };
+        let spooled = self.mails.to_string();
+        let origin = Origin {
+            spooled: &spooled,
+            message_id: None,
+            route: "smtp",
+        };
+        let now = Time(i64::from(self.mails));
+        let journal = &self.journal;
+        let accepted = journal.accept(&action, students, &origin, refusal, now, WINDOW);
+        accepted.unwrap()
+    }
+
+    fn fresh(&mut self, verb: Verb, student: u32, participant: u32) -> ActionId {
+        match self.mail(verb, student, participant) {
+            Accepted::New(id) => id,
+            Accepted::Duplicate(id) => panic!("a duplicate of {id}"),
+        }
+    }
+
+    fn note(&self, id: ActionId, event: Event) {
+        let mut cursor = self.journal.follow(id).unwrap();
+        let noted = self
+            .journal
+            .record(&mut cursor, &event, Time(99), Durability::Process);
+        noted.unwrap();
+    }
+
+    fn hold(&self, id: ActionId) {
+        let steps = vec![Step::ForgetSecrets];
+        let plan = Plan {
+            guards: Vec::new(),
+            steps,
+        };
+        self.note(id, Event::Planned { plan });
+        self.note(id, Event::Held { line: "no".into() });
+    }
+}
+
+fn range(first: u32, last: u32) -> StudentRange {
+    format!("{first},{last}").parse().unwrap()
+}
+
+#[test]
+fn a_wish_is_repeated_until_something_goes_another_way() {
+    let mut desk = Desk::open();
+    let first = desk.fresh(Verb::Create, 1, 7);
+    assert_eq!(desk.mail(Verb::Create, 1, 7), Accepted::Duplicate(first));
+    desk.fresh(Verb::Create, 2, 7);
+    assert_eq!(desk.mail(Verb::Create, 1, 7), Accepted::Duplicate(first));
+    desk.fresh(Verb::Create, 1, 8);
+    let again = desk.fresh(Verb::Create, 1, 7);
+    assert_eq!(desk.mail(Verb::Create, 1, 7), Accepted::Duplicate(again));
+    let cleanup = desk.fresh(Verb::Cleanup, 1, 7);
+    desk.fresh(Verb::Purge, 1, 7);
+    assert_eq!(desk.mail(Verb::Cleanup, 1, 7), Accepted::Duplicate(cleanup));
+    desk.fresh(Verb::Create, 1, 7);
+    let cleanup = desk.fresh(Verb::Cleanup, 1, 7);
+    desk.fresh(Verb::Create, 1, 8);
+    let late = desk.mail(Verb::Cleanup, 1, 7);
+    assert_eq!(late, Accepted::Duplicate(cleanup), "the seat is 8's now");
+    desk.fresh(Verb::Cleanup, 1, 8);
+}
+
+#[test]
+fn what_came_to_nothing_may_be_asked_for_again() {
+    let mut desk = Desk::open();
+    let first = desk.fresh(Verb::Create, 1, 7);
+    desk.hold(first);
+    assert_eq!(desk.mail(Verb::Create, 1, 7), Accepted::Duplicate(first));
+    desk.note(first, Event::Cancelled);
+    desk.fresh(Verb::Create, 1, 7);
+    let refused = desk.accept(Verb::Purge, 1, 7, Some("no seat"));
+    let Accepted::New(refused) = refused else {
+        panic!("{refused:?}")
+    };
+    // Over at once: nobody finds it open, whatever is killed when.
+    let state = desk.journal.follow(refused).unwrap().state;
+    assert_eq!(
+        (state.stage, state.line.as_deref()),
+        (Stage::Refused, Some("no seat"))
+    );
+    let open = desk.journal.list(Filter::Open).unwrap();
+    assert!(open.iter().all(|row| row.id != refused));
+    desk.fresh(Verb::Purge, 1, 7);
+}
+
+#[test]
+fn only_a_held_action_whose_seat_is_still_its_own_goes_on() {
+    let mut desk = Desk::open();
+    let first = desk.fresh(Verb::Create, 1, 7);
+    let retry = |desk: &Desk| desk.journal.retry(first, Time(100));
+    let error = retry(&desk).unwrap_err().to_string();
+    assert_eq!(error, "action 1 is waiting; only held ones are retried");
+    desk.hold(first);
+    desk.accept(Verb::Purge, 1, 9, Some("no seat"));
+    desk.fresh(Verb::Create, 2, 8);
+    retry(&desk).unwrap();
+    desk.note(first, Event::Held { line: "no".into() });
+    desk.fresh(Verb::Purge, 1, 7);
+    let error = retry(&desk).unwrap_err().to_string();
+    assert!(
+        error.starts_with("action 1 is not retried: action 4 has"),
+        "{error}"
+    );
+    assert!(desk.journal.retry(ActionId(99), Time(0)).is_err());
+}
+
+#[test]
+fn what_others_wrote_is_noticed_once() {
+    let mut desk = Desk::open();
+    let first = desk.fresh(Verb::Create, 1, 7);
+    desk.hold(first);
+    let noticed = |desk: &Desk| desk.journal.written_elsewhere().unwrap();
+    assert!(noticed(&desk), "nothing was looked at before");
+    desk.fresh(Verb::Create, 2, 8);
+    assert!(!noticed(&desk), "our own");
+    let command = Journal::open_beside(desk.journal.path()).unwrap();
+    command.list(Filter::Open).unwrap();
+    assert!(!noticed(&desk), "only read");
+    command.retry(first, Time(100)).unwrap();
+    assert!(noticed(&desk));
+    assert!(!noticed(&desk));
+}
+
+#[test]
+fn who_gets_a_seat_takes_it_from_who_had_it() {
+    let journal = Desk::open().journal;
+    let student = crate::domain::Student::new(3).unwrap();
+    let asked = "WKSHP-X".parse().unwrap();
+    for id in [900, 825] {
+        journal
+            .enrol(Participant::new(id), student, &asked, None)
+            .unwrap();
+    }
+    let of = |id| journal.participant(Participant::new(id)).unwrap().unwrap();
+    assert_eq!((of(900).student, of(825).student), (None, Some(student)));
+    let [seat] = &journal.seats().unwrap()[..] else {
+        panic!("one seat")
+    };
+    assert_eq!(seat.participant.as_ref().unwrap().id, Participant::new(825));
+    // A seat for nobody is nobody's.
+    journal
+        .enrol(Participant::new(0), student, &asked, None)
+        .unwrap();
+    assert_eq!(of(825).student, None);
+}
+
+#[test]
+fn a_file_that_is_no_journal_is_left_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal.db");
+    drop(Journal::open(&path).unwrap());
+    let whole = std::fs::read(&path).unwrap();
+    let refused = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        let error = opened(&path).unwrap_err().to_string();
+        assert!(std::fs::read(&path).unwrap() == bytes, "{error}");
+        error
+    };
+    let truncated = &whole[..whole.len() / 2];
+    for bytes in [
+        &b"no database at all, but somebody's notes"[..],
+        truncated,
+        &whole[..20],
+    ] {
+        let error = refused(bytes);
+        assert!(
+            error.contains("is damaged") && error.contains("journal.db"),
+            "{error}"
+        );
+    }
+    let mut future = whole.clone();
+    future[60..64].copy_from_slice(&7u32.to_be_bytes());
+    assert!(refused(&future).contains("is of version 7, this wod knows version 1"));
+    std::fs::write(&path, &whole).unwrap();
+    opened(&path).unwrap();
+}
+
+fn opened(path: &Path) -> Result<()> {
+    Journal::open(path).map(drop)
+}

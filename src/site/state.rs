@@ -1,0 +1,177 @@
+//! The state directory: what is in it, and who may do what there.
+
+use std::fs::{File, Permissions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::content::Admin;
+use crate::ports::Fault;
+use crate::safefs::Dir;
+
+/// WODSTATEDIR. Only `spool` takes anything from others, only `public` shows anything to them.
+#[derive(Debug, Clone)]
+pub struct State {
+    root: PathBuf,
+}
+
+const GLANCE: Duration = Duration::from_millis(200);
+
+/// Held as long as an engine runs on the state directory.
+pub struct EngineLock {
+    _lock: Flock<File>,
+}
+
+impl State {
+    pub fn new(root: &Path) -> State {
+        State {
+            root: root.to_owned(),
+        }
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub fn journal(&self) -> PathBuf {
+        self.root.join("private/journal.db")
+    }
+
+    pub fn spool(&self) -> PathBuf {
+        self.root.join("spool")
+    }
+
+    /// Holds the gate's policy.
+    pub fn public(&self) -> PathBuf {
+        self.root.join("public")
+    }
+
+    /// Touched by the commands after they wrote a wish into the journal.
+    pub fn wake(&self) -> PathBuf {
+        self.root.join("private/wake")
+    }
+
+    /// What mails are signed with.
+    pub fn keys(&self) -> PathBuf {
+        self.root.join("private/keys.json")
+    }
+
+    pub fn scratch(&self) -> PathBuf {
+        self.root.join("private/scratch")
+    }
+
+    pub fn logs(&self) -> PathBuf {
+        self.root.join("private/log")
+    }
+
+    pub fn sandbox_accounts(&self) -> PathBuf {
+        self.root.join("private/accounts.json")
+    }
+
+    fn lock_file(&self) -> PathBuf {
+        self.root.join("private/engine.lock")
+    }
+
+    /// Makes what is missing and mends modes. `writers` may put mail into the spool, without
+    /// seeing what others put there.
+    pub fn prepare(&self, writers: &[Admin]) -> Result<(), Fault> {
+        let made = [
+            (self.root.clone(), 0o711, WHOLE),
+            (self.root.join("private"), 0o700, WHOLE),
+            (self.scratch(), 0o700, WHOLE),
+            (self.logs(), 0o700, WHOLE),
+            (self.wake(), 0o700, WHOLE),
+            (self.public(), 0o755, WHOLE),
+            (self.spool(), 0o700, UNMASKED),
+        ];
+        for (dir, mode, counts) in made {
+            directory(&dir, mode, counts).map_err(|e| {
+                Fault::permanent(format!("{} cannot be made or used", dir.display())).because(&e)
+            })?;
+        }
+        let uids: Vec<u32> = writers.iter().map(|writer| writer.uid).collect();
+        Dir::open_root(&self.spool())
+            .and_then(|spool| spool.let_in_writers(&uids))
+            .map_err(|e| Fault::of_files("the spool cannot be opened to the intake", &e))?;
+        let journal = self.journal();
+        // SQLite gives its side files the mode of the database.
+        File::options()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(&journal)
+            .and_then(|file| file.set_permissions(Permissions::from_mode(0o600)))
+            .map_err(|e| {
+                Fault::permanent(format!("{} cannot be made", journal.display())).because(&e)
+            })
+    }
+
+    /// Permanent when another engine runs here.
+    pub fn lock(&self) -> Result<EngineLock, Fault> {
+        let path = self.lock_file();
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|e| {
+                Fault::permanent(format!("{} cannot be opened", path.display())).because(&e)
+            })?;
+        let until = Instant::now() + GLANCE;
+        let mut attempt = Flock::lock(file, FlockArg::LockExclusiveNonblock);
+        loop {
+            attempt = match attempt {
+                Ok(lock) => return Ok(EngineLock { _lock: lock }),
+                // A command that only looks whether an engine runs holds it for a moment.
+                Err((file, _)) if Instant::now() < until => {
+                    std::thread::sleep(Duration::from_millis(20));
+                    Flock::lock(file, FlockArg::LockExclusiveNonblock)
+                }
+                Err(_) => {
+                    return Err(Fault::permanent(format!(
+                        "another engine already runs on {}; stop it first, or give this one a \
+                         WODSTATEDIR of its own",
+                        self.root.display()
+                    )));
+                }
+            };
+        }
+    }
+
+    /// Whether an engine runs here.
+    pub fn is_engine_running(&self) -> bool {
+        let Ok(file) = File::options().append(true).open(self.lock_file()) else {
+            return false;
+        };
+        Flock::lock(file, FlockArg::LockSharedNonblock).is_err()
+    }
+
+    /// Lets a running engine look at the journal. Without one there is nothing to wake.
+    pub fn wake_engine(&self) {
+        let file = self.wake().join("now");
+        if let Err(e) = File::create(&file) {
+            tracing::warn!("the engine cannot be woken ({e}); it looks by itself later");
+        }
+    }
+}
+
+/// All of a mode.
+const WHOLE: u32 = 0o777;
+/// The spool's group bits are its ACL's mask; what the ACL says is mended elsewhere.
+const UNMASKED: u32 = 0o707;
+
+fn directory(path: &Path, mode: u32, counts: u32) -> std::io::Result<()> {
+    if !path.is_dir() {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(mode)
+            .create(path)?;
+    }
+    let there = std::fs::metadata(path)?.permissions();
+    if there.mode() & counts != mode & counts {
+        std::fs::set_permissions(path, Permissions::from_mode(mode))?;
+    }
+    Ok(())
+}

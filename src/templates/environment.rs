@@ -1,0 +1,109 @@
+//! Rendering one template file, and the error it may end in.
+//!
+//! The work is done on a thread of its own with a large stack: the engine
+//! recurses over what authors nest.
+
+use std::fmt;
+use std::thread;
+
+use minijinja::Error;
+
+use super::resolver::Resolver;
+use super::source::Kind;
+use super::{Scope, engine, python};
+
+/// Address space, not memory: only what is used is ever backed.
+const STACK: usize = 256 << 20;
+
+/// Renders templates with one set of variables.
+#[derive(Debug, Clone)]
+pub struct Renderer {
+    scope: Scope,
+}
+
+/// Why a template did not render, and where. Shows no values, only names.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct TemplateError {
+    /// The template's name, or the file that states the variable.
+    pub name: String,
+    /// From 1; 0 when the trouble has no line.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: Option<usize>,
+    pub message: String,
+}
+
+impl fmt::Display for TemplateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.name)?;
+        if self.line > 0 {
+            write!(f, ":{}", self.line)?;
+            if let Some(column) = self.column {
+                write!(f, ":{column}")?;
+            }
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+impl Renderer {
+    pub fn new(scope: Scope) -> Renderer {
+        Renderer { scope }
+    }
+
+    /// Renders `source` as Ansible's `template` module would. `name` is for messages.
+    pub fn render(&self, name: &str, source: &str) -> Result<String, TemplateError> {
+        on_big_stack(|| self.render_here(name, source))
+    }
+
+    fn render_here(&self, name: &str, source: &str) -> Result<String, TemplateError> {
+        let prepared = engine::prepare(source, Kind::File).map_err(|flaw| TemplateError {
+            name: name.to_owned(),
+            line: flaw.line,
+            column: None,
+            message: flaw.message,
+        })?;
+        let resolver = Resolver::new(self.scope.clone());
+        // A file that is one expression has that value's type under Ansible: what
+        // is no text does not get the template's last newline back.
+        if let Some((_, Ok(value))) = prepared.expression(&resolver.root())
+            && !value.is_undefined()
+            && let Ok(text) = python::printed(&value)
+        {
+            let is_text = value.as_str().is_some();
+            return Ok(if is_text {
+                engine::with_newlines(source, text)
+            } else {
+                text
+            });
+        }
+        prepared
+            .render(name, source, resolver.root(), 0)
+            .map_err(|error| TemplateError {
+                name: name.to_owned(),
+                line: error.line().map_or(0, |line| line + prepared.dropped),
+                column: column(&error, &prepared.text),
+                message: resolver.describe(&error),
+            })
+    }
+}
+
+fn column(error: &Error, text: &str) -> Option<usize> {
+    let before = text.get(..error.range()?.start)?;
+    let line = before.rsplit('\n').next()?;
+    Some(line.chars().count() + 1)
+}
+
+/// Runs `work` where deep recursion is no danger.
+pub(super) fn on_big_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    thread::scope(|scope| {
+        let worker = thread::Builder::new()
+            .name("render".into())
+            .stack_size(STACK)
+            .spawn_scoped(scope, work)
+            .expect("a thread can be started");
+        worker
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}

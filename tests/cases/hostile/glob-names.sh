@@ -1,0 +1,3 @@
+# names that are patterns
+touch '*' '?' '[a-z]' '~' '~root' '{a,b}' '**'
+mkdir '*d' && touch '*d/*'

@@ -1,0 +1,2 @@
+# .ssh is a link to another student's .ssh, so that keys go there
+ln -s "$OUTSIDE/home/.ssh" .ssh

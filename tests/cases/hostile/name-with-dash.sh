@@ -1,0 +1,3 @@
+# names that are options of rm and chown
+touch -- -rf -R --reference=shadow --no-preserve-root -- -
+mkdir -- -d && touch -- -d/-f

@@ -1,0 +1,30 @@
+//! Tests on real parts, each on a private host of its own: accounts, JupyterHub, Postfix, slapd.
+//! They need root; without it each says that it is left out.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::redundant_closure,
+    reason = "tests start what they like; a private host wants its test's own closure"
+)]
+
+mod acceptance;
+mod accounts;
+mod bad_input;
+mod border;
+mod commands;
+mod crashes;
+mod demo;
+mod directory;
+mod faults;
+mod hub;
+mod hub_faults;
+mod last_guest;
+mod matrix;
+mod mistakes;
+mod never_again;
+mod one_mail;
+mod order;
+mod secrets;
+mod signed;
+mod support;
+mod workshops;

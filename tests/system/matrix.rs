@@ -1,0 +1,362 @@
+//! The engine is killed right before each of its effects, for every action and kind of workshop:
+//! started again, it comes to the same end as one that nobody disturbed.
+//!
+//! The points are those that an undisturbed run was seen to have. `WOD_MATRIX=full` takes all of
+//! them, `WOD_MATRIX=100` so many of each kind, evenly spread; a few otherwise.
+
+mod end;
+mod journal;
+mod twice;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::backend::{Backend, Options, send};
+use crate::support::seats::{linger_as, workshop};
+use crate::support::site::private_tree;
+use crate::support::tracer::{Effect, Tracer};
+use crate::support::{on_private_host, root, sh};
+
+use end::End;
+
+/// Rounds of each kind, without WOD_MATRIX.
+const SPREAD: usize = 15;
+
+const SCRIPTS: [(&str, &str); 4] = [
+    (
+        "create",
+        "mkdir -p $stddir/made && echo $stdid > $stddir/made/by-script",
+    ),
+    ("post-copy", "echo after > $stddir/made/after"),
+    ("cleanup", "true"),
+    ("reset", "true"),
+];
+
+pub const INVENTORY: &str = "WODGUARDSECONDS: 0\nWODWORKERS: 1\nWODPRIVDIR: /var/private\n\
+    WODANSIBLEPRIVDIR: /var/private/ansible\nWODGROUP: production\nVAULTPWD: correct-horse\n";
+
+/// One action on a seat in a state that it always has before it.
+pub struct Kind {
+    pub name: &'static str,
+    /// How many participants it is after the cycle's first one.
+    participant: u32,
+    /// Brings the seat there; may send other actions, whose participants come after that.
+    prepare: fn(&Backend, u32),
+    /// Its participant is ` P`.
+    subject: &'static str,
+    workshop: &'static str,
+    students: &'static [u32],
+}
+
+impl Kind {
+    fn send(&self, first: u32) -> String {
+        let participant = (first + self.participant).to_string();
+        send(
+            &self.subject.replace(" P", &format!(" {participant}")),
+            self.workshop,
+        )
+    }
+}
+
+pub fn workshops() {
+    sh("useradd --system --create-home --shell /bin/bash wodadmin");
+    private_tree();
+    workshop("Plain", "range: [1,10]\n", &[]);
+    workshop("Full", "range: [1,10]\nvarpass: true\n", &SCRIPTS);
+    workshop(
+        "Comp",
+        "range: [1,10]\ncompile: tell.shc\n",
+        &[("create", "true")],
+    );
+    workshop("Class", "range: [11,12]\nreset: true\n", &SCRIPTS);
+    sh(
+        "cd /var/share/workshops/scripts; printf '#!/bin/bash\\necho {{ STDID }}\\n' >tell.shc
+        chmod 700 tell.shc",
+    );
+}
+
+pub fn seat() -> Vec<Kind> {
+    vec![
+        Kind {
+            name: "CREATE, the account, too",
+            participant: 0,
+            prepare: |_, _| {
+                sh("! id student1 >/dev/null 2>&1 || userdel student1");
+            },
+            subject: "CREATE 1 P",
+            workshop: "WKSHP-Plain",
+            students: &[1],
+        },
+        Kind {
+            name: "PURGE of a seat in use",
+            participant: 0,
+            prepare: |_, _| leave(1),
+            subject: "PURGE 1 P",
+            workshop: "WKSHP-Plain",
+            students: &[1],
+        },
+        Kind {
+            name: "CREATE with scripts and a pass file",
+            participant: 1,
+            prepare: |_, _| {},
+            subject: "CREATE 1 P",
+            workshop: "WKSHP-Full",
+            students: &[1],
+        },
+        Kind {
+            name: "CLEANUP with a script",
+            participant: 1,
+            prepare: |_, _| leave(1),
+            subject: "CLEANUP 1 P",
+            workshop: "WKSHP-Full",
+            students: &[1],
+        },
+    ]
+}
+
+pub fn class() -> Vec<Kind> {
+    vec![
+        Kind {
+            name: "CREATE with a compiled script, in somebody's place",
+            participant: 0,
+            prepare: |_, _| leave(3),
+            subject: "CREATE 3 P",
+            workshop: "WKSHP-Comp",
+            students: &[3],
+        },
+        Kind {
+            name: "CLEANUP of a workshop with reset",
+            participant: 1,
+            prepare: |_, first| {
+                let before = end::actions();
+                send(&format!("CREATE 11 {}", first + 1), "WKSHP-Class");
+                send(&format!("CREATE 12 {}", first + 2), "WKSHP-Class");
+                end::settled(before + 2);
+            },
+            subject: "CLEANUP 11 P",
+            workshop: "WKSHP-Class",
+            students: &[11],
+        },
+        Kind {
+            name: "RESET of a range",
+            participant: 1,
+            prepare: |_, _| leave(12),
+            subject: "RESET 11,12 0",
+            workshop: "WKSHP-Class",
+            students: &[11, 12],
+        },
+    ]
+}
+
+/// What a participant may leave behind.
+fn leave(student: u32) {
+    if sh(&format!("id student{student} 2>/dev/null || true")).is_empty() {
+        return;
+    }
+    linger_as(student);
+    sh(&format!(
+        "cd /tmp; mkdir -p left{student}/deep; touch left{student}/deep/file
+         chown -R student{student} left{student}"
+    ));
+}
+
+/// Each new engine looks over the whole host for places that are open to students. A checkout
+/// below /tmp would even be searched for what is theirs.
+pub fn out_of_the_way() {
+    let root = root();
+    sh(&format!(
+        "mount -t tmpfs tmpfs /opt; mount -t tmpfs tmpfs /root
+         ! mountpoint -q {0} || umount --lazy {0}",
+        root.display()
+    ));
+}
+
+/// What was seen of a kind when nobody disturbed it.
+struct Known {
+    kind: Kind,
+    effects: Vec<Effect>,
+    end: End,
+}
+
+#[derive(Default)]
+struct Tally {
+    killed: usize,
+    /// Points that this run's effects did not come to.
+    missed: usize,
+    calls: BTreeMap<String, usize>,
+    wrong: Vec<String>,
+}
+
+fn matrix(kinds: Vec<Kind>) {
+    workshops();
+    let mut backend = Backend::start(Options {
+        inventory: INVENTORY,
+        ..Options::default()
+    });
+    out_of_the_way();
+    let mut first = 700;
+    // Once so that everything that is made once is there.
+    for kind in &kinds {
+        undisturbed(&mut backend, kind, first);
+    }
+    first += 10;
+    let known: Vec<Known> = kinds
+        .into_iter()
+        .map(|kind| {
+            let (effects, end) = undisturbed(&mut backend, &kind, first);
+            Known { kind, effects, end }
+        })
+        .collect();
+    let most = known.iter().map(|k| k.effects.len()).max().unwrap();
+    let cycles = match std::env::var("WOD_MATRIX").as_deref() {
+        Ok("full") => most,
+        Ok(number) => number.parse().expect("WOD_MATRIX is full or a number"),
+        Err(_) => SPREAD,
+    };
+    let cycles = cycles.min(most);
+    let begun = Instant::now();
+    let mut tallies: Vec<Tally> = known.iter().map(|_| Tally::default()).collect();
+    for cycle in 0..cycles {
+        first += 10;
+        for (known, tally) in known.iter().zip(&mut tallies) {
+            let all = known.effects.len();
+            // From the middle of each part; each one once.
+            let at = match all <= cycles {
+                true => cycle,
+                false => (2 * cycle + 1) * all / (2 * cycles),
+            };
+            let effect = known.effects.get(at);
+            round(&mut backend, known, effect, first, tally);
+        }
+    }
+    let mut wrong = Vec::new();
+    for (known, tally) in known.iter().zip(tallies) {
+        let converged = tally.killed - tally.wrong.len().min(tally.killed);
+        println!(
+            "{}: {} of {} points, {converged} converge; not come to: {}; before {}",
+            known.kind.name,
+            tally.killed,
+            known.effects.len(),
+            tally.missed,
+            of_calls(&tally.calls, &known.effects),
+        );
+        let rounds = tally.killed + tally.missed;
+        assert!(tally.missed * 8 <= rounds, "too few points were come to");
+        wrong.extend(tally.wrong);
+    }
+    println!("{cycles} cycles in {:?}", begun.elapsed());
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+fn of_calls(hit: &BTreeMap<String, usize>, effects: &[Effect]) -> String {
+    let mut all: BTreeMap<&str, usize> = BTreeMap::new();
+    for effect in effects {
+        *all.entry(&effect.call).or_default() += 1;
+    }
+    let told = all
+        .iter()
+        .map(|(call, all)| format!("{call} {}/{all}", hit.get(*call).copied().unwrap_or(0)));
+    told.collect::<Vec<_>>().join(", ")
+}
+
+fn undisturbed(backend: &mut Backend, kind: &Kind, first: u32) -> (Vec<Effect>, End) {
+    (kind.prepare)(backend, first);
+    let before = end::actions();
+    let tracer = Tracer::attach(backend.engine_id(), None);
+    let reply = kind.send(first);
+    assert!(reply.starts_with("250"), "{}: {reply}", kind.name);
+    end::settled(before + 1);
+    end::tidy();
+    let effects = tracer.seen();
+    stop(backend, tracer);
+    backend.start_engine();
+    if std::env::var_os("WOD_MATRIX_SHOW").is_some() {
+        for effect in &effects {
+            println!("{:?} {} {}", effect.point, effect.call, effect.about);
+        }
+    }
+    (effects, End::of(kind.students, first + kind.participant))
+}
+
+fn stop(backend: &mut Backend, tracer: Tracer) -> Vec<Effect> {
+    let engine = Pid::from_raw(i32::try_from(backend.engine_id()).unwrap());
+    kill(engine, Signal::SIGKILL).unwrap();
+    let seen = tracer.finish();
+    backend.kill_engine();
+    seen
+}
+
+fn round(
+    backend: &mut Backend,
+    known: &Known,
+    effect: Option<&Effect>,
+    first: u32,
+    tally: &mut Tally,
+) {
+    let kind = &known.kind;
+    (kind.prepare)(backend, first);
+    let before = end::actions();
+    if effect.is_none() {
+        kind.send(first);
+        end::settled(before + 1);
+        return end::tidy();
+    }
+    let point = effect.map(|effect| effect.point);
+    let tracer = Tracer::attach(backend.engine_id(), point);
+    // Its reply may be lost with the engine.
+    kind.send(first);
+    let killed = ends(&tracer, before + 1);
+    let seen = stop(backend, tracer);
+    backend.start_engine();
+    end::spool_is_empty();
+    if end::actions() == before {
+        // It was killed before the mail was there: a frontend sends it again.
+        let reply = kind.send(first);
+        assert!(reply.starts_with("250"), "{}: {reply}", kind.name);
+    }
+    end::settled(before + 1);
+    end::tidy();
+    match (killed, seen.iter().find(|seen| Some(seen.point) == point)) {
+        (true, Some(effect)) => {
+            tally.killed += 1;
+            *tally.calls.entry(effect.call.clone()).or_default() += 1;
+        }
+        _ => tally.missed += 1,
+    }
+    let end = End::of(kind.students, first + kind.participant);
+    if let Some(difference) = end.differs(&known.end) {
+        tally.wrong.push(format!(
+            "{}: killed before {point:?} {:?}: {difference}",
+            kind.name,
+            seen.last().map(|e| (&e.call, &e.about)),
+        ));
+    }
+}
+
+/// Whether the engine was killed before all was over.
+fn ends(tracer: &Tracer, actions: usize) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while Instant::now() < deadline {
+        if tracer.has_ended(Duration::from_millis(5)) {
+            return true;
+        }
+        if end::are_over(actions) && end::is_tidy() {
+            // Its other threads may be at work for a moment still.
+            return tracer.has_ended(Duration::from_millis(150));
+        }
+    }
+    panic!("neither killed nor settled");
+}
+
+#[test]
+fn a_seat_whatever_effect_the_engine_is_killed_at() {
+    on_private_host(|| matrix(seat()));
+}
+
+#[test]
+fn a_class_whatever_effect_the_engine_is_killed_at() {
+    on_private_host(|| matrix(class()));
+}

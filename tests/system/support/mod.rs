@@ -1,0 +1,90 @@
+//! What system tests share: a private host to run in, and waiting for what takes a moment.
+
+#![allow(dead_code, reason = "each test uses its own part of it")]
+
+pub mod backend;
+pub mod browser;
+pub mod canary;
+pub mod client;
+pub mod front;
+pub mod postfix;
+pub mod seats;
+pub mod sink;
+pub mod site;
+pub mod student;
+pub mod tracer;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Runs the body of a test on a private host: the test program calls itself there, for this test
+/// alone. Says so and passes where that is not possible. A body must not capture anything.
+pub fn on_private_host<F: FnOnce()>(body: F) {
+    const INSIDE: &str = "WOD_TEST_INSIDE";
+    if std::env::var_os(INSIDE).is_some() {
+        return body();
+    }
+    let path = std::any::type_name::<F>();
+    let path = path.split_once("::").map_or(path, |(_, path)| path);
+    // A function's own path would name no test, and no test at all passes.
+    let test = path
+        .strip_suffix("::{{closure}}")
+        .expect("the body is a closure of its test");
+    if !nix::unistd::geteuid().is_root() {
+        writeln!(std::io::stderr(), "{test} is left out: it needs root").unwrap();
+        return;
+    }
+    let status = Command::new(support("private-host.sh"))
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env(INSIDE, "1")
+        .status()
+        .unwrap();
+    assert!(
+        status.success(),
+        "{test} failed on its private host: {status}"
+    );
+}
+
+/// A file beside this one.
+pub fn support(name: &str) -> PathBuf {
+    root().join("tests/system/support").join(name)
+}
+
+/// The project's directory.
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Looks often at first, then every 100 ms, until there is something; panics after `seconds`.
+pub fn wait_for<T>(seconds: u64, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(seconds);
+    let mut pause = Duration::from_millis(2);
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "no {what} within {seconds} s");
+        thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(100));
+    }
+}
+
+/// Runs a shell line on the private host; panics with its output when it fails.
+pub fn sh(line: &str) -> String {
+    let output = Command::new("/bin/bash")
+        .args(["-ec", line])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{line}: {}\n{text}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    text
+}
