@@ -15,6 +15,7 @@ demo: prepare-demo
 test: prepare-test
 	$(CARGO) test --no-run --quiet
 	$(CARGO) test --lib --bins --test fast
+	$(CARGO) test --test conformance
 	$(CARGO) test --test system -- --test-threads=$(THREADS)
 
 # Without real parts.

@@ -180,6 +180,43 @@ make_hub() {
     hub_works "$dir" || fail "pip left no working hub in $dir; remove it and start again"
 }
 
+# --- Ansible, which the tests hold ours against -------------------------------------------------
+
+ansible_works() {
+    [ -x "$1/bin/ansible-playbook" ] &&
+        "$1/bin/python" -c 'import ansible, jmespath, passlib' 2>/dev/null
+}
+
+# tests/conformance looks for it at the same places.
+ansible_dir() {
+    if [ -n "${WOD_ANSIBLE:-}" ]; then
+        echo "$WOD_ANSIBLE"
+    elif is_root || ansible_works /opt/ansible; then
+        echo /opt/ansible
+    else
+        echo "$OUR_DIR/ansible"
+    fi
+}
+
+install_ansible() {
+    local dir
+    dir=$(ansible_dir)
+    if ansible_works "$dir"; then
+        there "ansible in $dir"
+    elif [ -n "$check" ]; then
+        lacks ansible "in $dir"
+    elif ! compgen -G '/usr/lib/python3*/ensurepip/__init__.py' >/dev/null; then
+        lacks ansible "needs the package python3-venv"
+    else
+        mkdir -p "$(dirname "$dir")"
+        /usr/bin/python3 -m venv "$dir" >&2
+        "$dir/bin/pip" install --quiet --disable-pip-version-check \
+            'ansible-core>=2.17,<2.20' jmespath passlib >&2
+        ansible_works "$dir" || fail "pip left no working ansible in $dir; remove it and start again"
+        echo "installed ansible in $dir"
+    fi
+}
+
 install_proxy() {
     local name=configurable-http-proxy node version
     if command -v $name >/dev/null; then
@@ -242,5 +279,6 @@ list_packages
 install_packages
 install_hub
 install_proxy
+[ "$mode" = demo ] || install_ansible
 check_rust
 exit "$missing"

@@ -1,0 +1,1 @@
+//! Inventories as `ansible-inventory --list` understands them.

@@ -1,0 +1,1 @@
+//! Templates and their errors, byte for byte, as Ansible renders them.

@@ -1,0 +1,1 @@
+//! Vault files and values, both directions, with the real `ansible-vault`.
