@@ -6,6 +6,7 @@
 
 mod end;
 mod journal;
+mod start;
 mod twice;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -174,6 +175,35 @@ pub fn out_of_the_way() {
     ));
 }
 
+impl Tally {
+    /// The end of a round in which the engine was to be killed at a point; whether it was.
+    fn add(
+        &mut self,
+        known: &Known,
+        first: u32,
+        point: Point,
+        killed: bool,
+        seen: &[Effect],
+    ) -> bool {
+        let kind = &known.kind;
+        let effect = seen.iter().find(|seen| seen.point == point);
+        let hit = effect.filter(|_| killed);
+        if let Some(effect) = hit {
+            self.killed += 1;
+            *self.calls.entry(effect.call.clone()).or_default() += 1;
+        }
+        let end = End::of(kind.students, first + kind.participant);
+        if let Some(difference) = end.differs(&known.end) {
+            self.wrong.push(format!(
+                "{}: killed before {point:?} {:?}: {difference}",
+                kind.name,
+                seen.last().map(|e| (&e.call, &e.about)),
+            ));
+        }
+        hit.is_some()
+    }
+}
+
 /// A point that is still to be tried. How the threads of an engine take turns differs from run to
 /// run, so one may not be come to at once.
 struct Try {
@@ -181,8 +211,13 @@ struct Try {
     left: usize,
 }
 
-/// So many of the effects at most, each from the middle of its part.
-fn spread(effects: &[Effect], most: usize) -> VecDeque<Try> {
+/// As many of the effects as WOD_MATRIX wants, each from the middle of its part.
+fn spread(effects: &[Effect]) -> VecDeque<Try> {
+    let most = match std::env::var("WOD_MATRIX").as_deref() {
+        Ok("full") => usize::MAX,
+        Ok(number) => number.parse().expect("WOD_MATRIX is full or a number"),
+        Err(_) => SPREAD,
+    };
     let number = most.min(effects.len());
     let middle = |n: usize| (2 * n + 1) * effects.len() / (2 * number);
     let chosen = (0..number).map(|n| &effects[middle(n)]);
@@ -230,12 +265,8 @@ fn matrix(kinds: Vec<Kind>) {
             Known { kind, effects, end }
         })
         .collect();
-    let most = match std::env::var("WOD_MATRIX").as_deref() {
-        Ok("full") => usize::MAX,
-        Ok(number) => number.parse().expect("WOD_MATRIX is full or a number"),
-        Err(_) => SPREAD,
-    };
-    let mut waiting: Vec<VecDeque<Try>> = known.iter().map(|k| spread(&k.effects, most)).collect();
+    let spreads = known.iter().map(|known| spread(&known.effects));
+    let mut waiting: Vec<VecDeque<Try>> = spreads.collect();
     let mut tallies: Vec<Tally> = known.iter().map(|_| Tally::default()).collect();
     let begun = Instant::now();
     let mut cycles = 0;
@@ -259,21 +290,32 @@ fn matrix(kinds: Vec<Kind>) {
             }
         }
     }
+    let known = known
+        .iter()
+        .map(|known| (known.kind.name, &known.effects[..]));
+    judge(known.zip(tallies), cycles, begun);
+}
+
+/// Prints what came out, and fails when an end is not the undisturbed one.
+fn judge<'a>(
+    all: impl Iterator<Item = ((&'a str, &'a [Effect]), Tally)>,
+    cycles: usize,
+    begun: Instant,
+) {
     let (mut points, mut converge) = (0, 0);
     let mut wrong = Vec::new();
-    for (known, tally) in known.iter().zip(tallies) {
+    for ((name, effects), tally) in all {
         let converged = tally.killed - tally.wrong.len().min(tally.killed);
         println!(
-            "{}: {} of {} points, {converged} converge; not come to: {}; before {}",
-            known.kind.name,
+            "{name}: {} of {} points, {converged} converge; not come to: {}; before {}",
             tally.killed,
-            known.effects.len(),
+            effects.len(),
             tally.missed,
-            of_calls(&tally.calls, &known.effects),
+            of_calls(&tally.calls, effects),
         );
         let rounds = tally.killed + tally.missed;
-        if tally.missed * 4 > rounds {
-            wrong.push(format!("{}: too few points were come to", known.kind.name));
+        if tally.missed * 2 > rounds {
+            wrong.push(format!("{name}: too few points were come to"));
         }
         (points, converge) = (points + tally.killed, converge + converged);
         wrong.extend(tally.wrong);
@@ -348,21 +390,7 @@ fn round(
     }
     end::settled(before + 1);
     end::tidy();
-    let effect = seen.iter().find(|seen| seen.point == point);
-    let hit = effect.filter(|_| killed);
-    if let Some(effect) = hit {
-        tally.killed += 1;
-        *tally.calls.entry(effect.call.clone()).or_default() += 1;
-    }
-    let end = End::of(kind.students, first + kind.participant);
-    if let Some(difference) = end.differs(&known.end) {
-        tally.wrong.push(format!(
-            "{}: killed before {point:?} {:?}: {difference}",
-            kind.name,
-            seen.last().map(|e| (&e.call, &e.about)),
-        ));
-    }
-    hit.is_some()
+    tally.add(known, first, point, killed, &seen)
 }
 
 fn unobserved(backend: &Backend, kind: &Kind, first: u32) {
