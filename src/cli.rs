@@ -2,6 +2,7 @@
 
 mod actions;
 mod completions;
+mod deliver;
 mod demo;
 mod follow;
 mod ingest;
@@ -88,6 +89,8 @@ enum Command {
     Workshops(workshops::Args),
     /// List the students' seats, verify that nothing is left on one
     Students(students::Args),
+    /// Bring this host to what the inventory says
+    Deliver(deliver::Args),
     /// Make, list, retire and remove the keys that mails are signed with
     Keys(keys::Args),
     /// Try everything out on a backend of its own that leaves nothing behind
@@ -122,11 +125,16 @@ pub fn main() -> ExitCode {
         Command::Workshops(args) => workshops::run(&args, &source),
         Command::Students(args) => students::run(&args, &source),
         Command::Keys(args) => keys::run(&args, &source),
+        Command::Deliver(args) => return end(deliver::run(&args, &source)),
         Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => completions::run(&args, Cli::command()),
     };
+    end(done.map(|exit| exit as u8))
+}
+
+fn end(done: anyhow::Result<u8>) -> ExitCode {
     match done {
-        Ok(exit) => ExitCode::from(exit as u8),
+        Ok(exit) => ExitCode::from(exit),
         Err(e) => {
             eprintln!("wod: {e:#}");
             let unready = e.is::<site::Misconfigured>() || e.is::<NotReady>();

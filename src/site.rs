@@ -1,12 +1,13 @@
 //! From an inventory on disk to the parts of a running backend: the one place that knows every
 //! adapter. Each part gets only the settings that it needs.
 
+mod deliver;
 mod ground;
 mod keys;
 mod state;
 
 pub use keys::KeyFile;
-pub use state::{EngineLock, State};
+pub use state::{HostLock, State};
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
