@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand. Arguments in, one call, text or `--json` out.
 
 mod actions;
+mod cleanup;
 mod completions;
 mod deliver;
 mod demo;
@@ -91,6 +92,10 @@ enum Command {
     Students(students::Args),
     /// Bring this host to what the inventory says
     Deliver(deliver::Args),
+    /// Remove students: hub users, processes, homes, accounts
+    CleanupUsers(cleanup::UsersArgs),
+    /// End the processes on seats that nobody has
+    CleanupProcesses(cleanup::ProcessesArgs),
     /// Make, list, retire and remove the keys that mails are signed with
     Keys(keys::Args),
     /// Try everything out on a backend of its own that leaves nothing behind
@@ -125,6 +130,8 @@ pub fn main() -> ExitCode {
         Command::Workshops(args) => workshops::run(&args, &source),
         Command::Students(args) => students::run(&args, &source),
         Command::Keys(args) => keys::run(&args, &source),
+        Command::CleanupUsers(args) => cleanup::users(&args, &source),
+        Command::CleanupProcesses(args) => cleanup::processes(&args, &source),
         Command::Deliver(args) => return end(deliver::run(&args, &source)),
         Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => completions::run(&args, Cli::command()),

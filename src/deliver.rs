@@ -12,9 +12,10 @@ mod manifest;
 mod place;
 mod report;
 mod run;
+pub mod students;
 mod sysctl;
 
-pub use item::{Change, Item, Resource, Tag, Texts};
+pub use item::{Aside, Change, Item, Resource, Tag, Texts};
 pub use ledger::Ledger;
 pub use manifest::{Facts, Manifest, Source};
 pub use report::{Count, Event, Outcome, Recap, Report};

@@ -8,6 +8,7 @@ mod actions;
 mod events;
 mod outbox;
 mod schema;
+mod seat_locks;
 mod seats;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ mod tests;
 pub use actions::{Accepted, ActionRow, Cursor, Filter, Origin};
 pub use events::{Event, Happening, Illegal, Progressed, Stage, State};
 pub use outbox::Letter;
+pub use seat_locks::{Hold, SeatLocks};
 pub use seats::SeatRow;
 
 use std::path::{Path, PathBuf};

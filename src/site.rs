@@ -14,10 +14,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::adapters::accounts_linux::{self, LinuxAccounts};
+use crate::adapters::accounts_linux::LinuxAccounts;
 use crate::adapters::accounts_sandbox::SandboxAccounts;
 use crate::adapters::directory_ldap::{self, Ldap};
-use crate::adapters::hub_jupyterhub::{self, JupyterHub};
 use crate::adapters::hub_none::NoHub;
 use crate::adapters::notify_mail::{self, Mail};
 use crate::adapters::registry_local::{LocalRegistry, Shelves};
@@ -30,7 +29,7 @@ use crate::engine::{self, Content, Engine, Ports, retry};
 use crate::intake::gate::{Policy, SeatsKnown};
 use crate::intake::gatefile;
 use crate::intake::spool::Reader;
-use crate::inventory::{self, AccountsKind, HubSettings, Settings, Sources, Value, Vars};
+use crate::inventory::{self, AccountsKind, Settings, Sources, Value, Vars};
 use crate::journal::Journal;
 use crate::ports::{Accounts, Directory, Fault, Hub, Notify, Registry, SeatMap};
 use crate::templates::{Passwords, Scope};
@@ -126,12 +125,9 @@ impl Site {
     }
 
     pub fn hub(&self) -> Result<Arc<dyn Hub>, Fault> {
-        Ok(match &self.settings.hub {
-            HubSettings::None => Arc::new(NoHub),
-            HubSettings::JupyterHub { api, token, login } => {
-                let config = hub_jupyterhub::Config::new(api, token.clone(), login);
-                Arc::new(JupyterHub::new(config)?)
-            }
+        Ok(match self.jupyterhub()? {
+            None => Arc::new(NoHub),
+            Some(hub) => hub,
         })
     }
 
@@ -193,14 +189,7 @@ impl Site {
                 students,
                 self.state.sandbox_accounts(),
             )),
-            AccountsKind::System => Arc::new(LinuxAccounts::new(accounts_linux::Config {
-                uid_base: settings.uid_base,
-                gid_base: settings.gid_base,
-                students,
-                students_dir: settings.students_dir.clone(),
-                shell: PathBuf::from("/bin/bash"),
-                shared_dirs: accounts_linux::SHARED_DIRS.map(PathBuf::from).to_vec(),
-            })?),
+            AccountsKind::System => Arc::new(LinuxAccounts::new(self.accounts_config())?),
         })
     }
 
@@ -258,8 +247,12 @@ impl Site {
     }
 
     pub fn homes(&self) -> Result<Homes, Fault> {
+        Ok(self.homes_for(self.admin()?))
+    }
+
+    fn homes_for(&self, admin: Option<Admin>) -> Homes {
         let settings = &self.settings;
-        Ok(Homes::new(HomesConfig {
+        Homes::new(HomesConfig {
             students: settings.students_dir.clone(),
             skeletons: settings
                 .skeletons
@@ -267,10 +260,10 @@ impl Site {
                 .filter(|dir| dir.is_dir())
                 .cloned()
                 .collect(),
-            admin: self.admin()?,
+            admin,
             keep: settings.trash,
             scratch: self.state.scratch(),
-        }))
+        })
     }
 
     fn content(&self) -> Result<Content, Fault> {

@@ -13,6 +13,8 @@ use crate::exec::Cmd;
 use crate::ports::{Account, Accounts, Disposition, Fault, Search};
 use crate::safefs::Crowd;
 
+mod batch;
+pub mod files;
 mod ipc;
 mod leftovers;
 mod machine;
@@ -21,6 +23,8 @@ mod open_places;
 mod passwords;
 mod processes;
 
+pub use batch::{Differing, Survey};
+use files::Wanted;
 use leftovers::Places;
 use open_places::OpenPlaces;
 use passwords::Passwords;
@@ -164,10 +168,14 @@ impl LinuxAccounts {
 
     /// systemd-sysusers is the fastest; where it is missing or leaves something out, the
     /// tools of the shadow suite.
-    fn make(&self, account: &Account) -> Result<(), Fault> {
+    fn make(&self, student: Student, account: &Account) -> Result<(), Fault> {
         let sysusers = Cmd::new("systemd-sysusers")
             .arg("-")
-            .stdin(self.sysusers_lines(account).into_bytes())
+            .stdin(
+                self.as_wanted(student, account)
+                    .sysusers_lines()
+                    .into_bytes(),
+            )
             .run();
         if let Err(error) = &sysusers {
             tracing::debug!(account = account.name, %error, "systemd-sysusers");
@@ -181,13 +189,13 @@ impl LinuxAccounts {
         Ok(())
     }
 
-    fn sysusers_lines(&self, account: &Account) -> String {
-        let Account { name, uid, gid } = account;
-        let (home, shell) = (self.home(account), self.config.shell.display());
-        format!(
-            "g {name} {gid}\nu {name} {uid}:{gid} \"{name}\" {} {shell}\n",
-            home.display()
-        )
+    fn as_wanted(&self, student: Student, account: &Account) -> Wanted {
+        Wanted {
+            student,
+            account: account.clone(),
+            home: self.home(account).to_string_lossy().into_owned(),
+            shell: self.config.shell.to_string_lossy().into_owned(),
+        }
     }
 
     fn groupadd(&self, account: &Account) -> Cmd {
@@ -236,7 +244,7 @@ impl Accounts for LinuxAccounts {
         }
         let _turn = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         if let State::Missing = self.state(&account)? {
-            self.make(&account)?;
+            self.make(student, &account)?;
         }
         if let State::Differs = self.state(&account)? {
             run(self.usermod(&account), "mend the account", &account)?;

@@ -1,6 +1,8 @@
 //! JupyterHub, through its REST API: hub users and their servers.
 //! Each call looks at what is and takes at most one step further; it never waits for a server.
 
+mod crowd;
+
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,6 +11,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use ureq::Agent;
 use ureq::http::{HeaderValue, Method, Request, header};
+
+pub use crowd::CHUNK;
 
 use crate::domain::{Secret, Student, quoted};
 use crate::ports::{Fault, Hub, Progress};
@@ -19,8 +23,8 @@ const SOON: Duration = Duration::from_millis(200);
 const LATER: Duration = Duration::from_millis(500);
 /// Who is not asked for again within this time was given up; the next time is another one.
 const FORGOTTEN: Duration = Duration::from_secs(60);
-/// A user's model has some hundred bytes; more is not the hub.
-const LARGEST_ANSWER: u64 = 1 << 20;
+/// A user's model has some hundred bytes, a page of users two hundred times that; more is not the hub.
+const LARGEST_ANSWER: u64 = 4 << 20;
 /// Only the hub sets it. Its proxy says 404 too, while it has no hub to ask.
 const HUB_MARK: &str = "x-jupyterhub-version";
 /// What `check` wants to see among the token's scopes: of each line, one. The first implies the
@@ -87,6 +91,8 @@ enum Goal {
 /// A [`Hub`] that is JupyterHub 5 or 6.
 pub struct JupyterHub {
     agent: Agent,
+    /// For what takes the hub longer than a look at one student.
+    patient: Agent,
     authorization: HeaderValue,
     api_url: String,
     servers_url: String,
@@ -128,17 +134,9 @@ impl JupyterHub {
             Some(url) => checked_url("the address of students' servers", url)?,
             None => origin(&api_url).to_owned(),
         };
-        let agent = Agent::config_builder()
-            .timeout_global(Some(config.timeout))
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            // An http_proxy in the environment is for the world outside, and would see the token.
-            .proxy(None)
-            .build()
-            .new_agent();
         Ok(JupyterHub {
-            agent,
+            agent: agent(config.timeout),
+            patient: agent(config.timeout.max(crowd::TIMEOUT)),
             authorization: authorization(&config.token)?,
             api_url,
             servers_url,
@@ -281,17 +279,28 @@ impl JupyterHub {
     }
 
     fn call(&self, method: Method, path: &str) -> Result<Answer, Fault> {
+        self.ask(&self.agent, method, path, "application/json", ())
+    }
+
+    /// With a body and what the answer is to be.
+    fn ask(
+        &self,
+        agent: &Agent,
+        method: Method,
+        path: &str,
+        accept: &str,
+        body: impl ureq::AsSendBody,
+    ) -> Result<Answer, Fault> {
         let request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.api_url))
             .header(header::AUTHORIZATION, &self.authorization)
-            .header(header::ACCEPT, "application/json")
-            .body(())
+            .header(header::ACCEPT, accept)
+            .body(body)
             .map_err(|e| {
                 Fault::permanent(format!("{} is no address of a hub", self.api_url)).because(&e)
             })?;
-        let mut response = self
-            .agent
+        let mut response = agent
             .run(request)
             .map_err(|e| self.silent(&e.to_string()))?;
         let status = response.status().as_u16();
@@ -434,6 +443,18 @@ impl Answer {
             None => format!("HTTP {}", self.status),
         }
     }
+}
+
+fn agent(timeout: Duration) -> Agent {
+    Agent::config_builder()
+        .timeout_global(Some(timeout))
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        // An http_proxy in the environment is for the world outside, and would see the token.
+        .proxy(None)
+        .build()
+        .new_agent()
 }
 
 fn unexpected(doing: &str, student: Student, answer: &Answer) -> Fault {

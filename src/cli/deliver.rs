@@ -104,7 +104,7 @@ fn status(recap: &Recap, args: &Args) -> u8 {
     }
 }
 
-struct Lines;
+pub(super) struct Lines;
 
 impl Report for Lines {
     fn event(&mut self, event: &Event) {
@@ -113,8 +113,8 @@ impl Report for Lines {
 }
 
 /// Changes and failures; what is right is only counted.
-struct People {
-    diff: bool,
+pub(super) struct People {
+    pub diff: bool,
 }
 
 impl Report for People {

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use crate::ports::Fault;
 
+use super::report::Outcome;
+
 /// Part of a run, in the order in which they come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tag {
@@ -91,6 +93,21 @@ pub trait Resource: Send + Sync {
     /// Looks at the host and says what would have to be done, in order; touches nothing. Nothing
     /// to do is an empty list.
     fn diff(&self) -> Result<Vec<Box<dyn Change>>, Fault>;
+
+    /// What became of parts that failed or were left out while the rest was done; asked for once,
+    /// after the changes.
+    fn asides(&self) -> Vec<Aside> {
+        Vec::new()
+    }
+}
+
+/// A part of an item with a fate of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aside {
+    /// `account student7`
+    pub part: String,
+    pub outcome: Outcome,
+    pub line: String,
 }
 
 /// Something that has to be done, as it was seen. Applied once, at once.

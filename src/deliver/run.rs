@@ -45,6 +45,9 @@ pub fn run(
                 return run.recap;
             }
             run.item(item);
+            for aside in item.resource.asides() {
+                run.tell(item.tag, &aside.part, aside.outcome, aside.line);
+            }
         }
         run.commands(tag);
     }

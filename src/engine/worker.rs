@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::domain::{ActionId, Time};
 use crate::intake::one_line;
-use crate::journal::{self, ActionRow, Cursor, Durability, Event, Stage};
+use crate::journal::{self, ActionRow, Cursor, Durability, Event, Hold, SeatLocks, Stage};
 use crate::plan::{Guard, Step, StepKind};
 use crate::ports::{Fault, Progress};
 
@@ -29,6 +29,8 @@ pub enum Verdict {
 
 /// A journal that cannot be written is not the action's fault: no attempt is counted.
 const JOURNAL_PAUSE: Duration = Duration::from_secs(1);
+/// Others have a seat for a moment only.
+const SEAT_PAUSE: Duration = Duration::from_millis(200);
 /// How often it is tried again to make the seat of a held action safe.
 const SAFETY_PAUSE: Duration = Duration::from_secs(10);
 /// How often a guard is looked at while what it waits for is on its way.
@@ -60,6 +62,14 @@ impl Engine {
         stopping: &AtomicBool,
     ) -> journal::Result<Verdict> {
         let row = self.journal.action(id)?;
+        let _seats = match self.sit_down(&row) {
+            Ok(Some(seats)) => seats,
+            Ok(None) => return Ok(Verdict::Again(Time::now() + SEAT_PAUSE)),
+            Err(e) => {
+                tracing::error!(action = %id, "trying again: its seats cannot be locked: {e}");
+                return Ok(Verdict::Again(Time::now() + JOURNAL_PAUSE));
+            }
+        };
         let mut cursor = self.journal.follow(id)?;
         if cursor.state.stage == Stage::Held && !cursor.state.cancel_asked {
             return Ok(held(&self.make_safe(&row)));
@@ -101,6 +111,12 @@ impl Engine {
                 return Ok(verdict);
             }
         }
+    }
+
+    /// None while somebody works on one of its seats outside of actions, such as deliver.
+    fn sit_down(&self, row: &ActionRow) -> std::io::Result<Option<SeatLocks>> {
+        let seats = SeatLocks::beside(self.journal.path())?;
+        Ok(seats.take(row.students, Hold::Shared)?.then_some(seats))
     }
 
     /// None when the next step can follow at once.

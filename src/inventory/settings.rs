@@ -51,6 +51,8 @@ pub struct Settings {
     pub uid_base: u32,
     pub gid_base: u32,
     pub students_dir: PathBuf,
+    /// CLEAN: deliver removes the students before it makes them.
+    pub clean: bool,
     pub state_dir: PathBuf,
     pub notebooks: PathBuf,
     pub private_notebooks: Option<PathBuf>,
@@ -132,6 +134,7 @@ fn read(of: &mut Reader<'_>) -> Settings {
         uid_base: of.number("UIDBASE", 2000),
         gid_base: of.number("GIDBASE", 2000),
         students_dir: of.path_or("WODSTUDDIR", "/student"),
+        clean: of.flag("CLEAN"),
         state_dir: of.path_or("WODSTATEDIR", "/var/lib/wod"),
         notebooks: of.path_or("WODNOBO", "/usr/share/wod/workshops"),
         private_notebooks: of.path("WODPRIVNOBO"),
@@ -269,6 +272,19 @@ impl Reader<'_> {
         self.maybe(name)
             .and_then(|text| self.parse(name, &text, "a whole number that is not too large"))
             .unwrap_or(default)
+    }
+
+    /// YAML's truth, or the words that sites write on a command line.
+    fn flag(&mut self, name: &str) -> bool {
+        match self.maybe(name).map(|text| text.trim().to_lowercase()) {
+            None => false,
+            Some(text) if matches!(&text[..], "true" | "yes" | "on" | "1") => true,
+            Some(text) if matches!(&text[..], "false" | "no" | "off" | "0") => false,
+            Some(text) => {
+                self.fail(name, format!("is {text}; expected true or false"));
+                false
+            }
+        }
     }
 
     fn seconds(&mut self, name: &str, default: f64, unit: f64) -> Duration {

@@ -20,7 +20,7 @@ pub struct Ownership {
     pub also: Option<u32>,
 }
 
-/// How many entries `own_tree` looked at, the top included, and how many it changed.
+/// How many entries `own_tree` looked at, the top included, and how many it changed (or would).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Owned {
     pub entries: u64,
@@ -36,7 +36,26 @@ pub struct Owned {
 /// `Cause::Device`. Those are left as they are, the rest of the tree is done,
 /// and the first of them is the error. Mount points are errors too.
 pub fn own_tree(dir: &Dir, to: &Ownership) -> Result<Owned> {
-    let mut walk = Walk::new(OP, dir, Locked::Unlock)?;
+    go_through(dir, to, Act::Mend)
+}
+
+/// What `own_tree` would do and fail with; changes nothing, and opens no locked directory.
+pub fn look_through(dir: &Dir, to: &Ownership) -> Result<Owned> {
+    go_through(dir, to, Act::Look)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Act {
+    Look,
+    Mend,
+}
+
+fn go_through(dir: &Dir, to: &Ownership, act: Act) -> Result<Owned> {
+    let locked = match act {
+        Act::Look => Locked::Fail,
+        Act::Mend => Locked::Unlock,
+    };
+    let mut walk = Walk::new(OP, dir, locked)?;
     let mut owned = Owned::default();
     let mut first = None;
     while let Some(event) = walk.next()? {
@@ -49,14 +68,15 @@ pub fn own_tree(dir: &Dir, to: &Ownership) -> Result<Owned> {
                 continue;
             }
         };
-        match own(&pinned, to, Place::Below) {
+        match own(&pinned, to, Place::Below, act) {
             Ok(change) => owned.count(change),
             Err(cause) => {
                 first.get_or_insert(walk.error(cause));
             }
         }
     }
-    let top = sys::pin(dir.fd(), Path::new(".")).and_then(|pinned| own(&pinned, to, Place::Top));
+    let top = sys::pin(dir.fd(), Path::new("."));
+    let top = top.and_then(|pinned| own(&pinned, to, Place::Top, act));
     owned.count(top.map_err(|cause| dir.error(OP, Path::new(""), cause))?);
     match first {
         Some(error) => Err(error),
@@ -83,13 +103,16 @@ enum Change {
     Made,
 }
 
-fn own(pinned: &Pinned, to: &Ownership, place: Place) -> Raw<Change> {
+fn own(pinned: &Pinned, to: &Ownership, place: Place, act: Act) -> Raw<Change> {
     // The walk may have opened a locked directory since it was held.
     let stat = sys::stat(&pinned.fd)?;
     if stat.kind == Kind::Device {
         return Err(Cause::Device);
     }
     refuse_planted(&stat, to.uid)?;
+    if act == Act::Look {
+        return look(pinned, &stat, to, place);
+    }
     match mend(pinned, &stat, to, place) {
         Err(cause) if cause.is_locked() => {
             sys::unlock(pinned);
@@ -98,6 +121,21 @@ fn own(pinned: &Pinned, to: &Ownership, place: Place) -> Raw<Change> {
         }
         other => other,
     }
+}
+
+/// What `mend` would say.
+fn look(pinned: &Pinned, stat: &Stat, to: &Ownership, place: Place) -> Raw<Change> {
+    let owned = (stat.uid, stat.gid) == (to.uid, to.gid);
+    if !owned || stat.kind == Kind::Link {
+        return Ok(if owned { Change::None } else { Change::Made });
+    }
+    let found = Found::read(pinned, stat)?;
+    let wanted = Wanted::of(stat, found.access.as_ref(), to, place);
+    let directory = stat.kind == Kind::Directory;
+    let right = stat.mode == wanted.mode
+        && found.access == wanted.acl
+        && found.default == wanted.acl.filter(|_| directory);
+    Ok(if right { Change::None } else { Change::Made })
 }
 
 fn mend(pinned: &Pinned, stat: &Stat, to: &Ownership, place: Place) -> Raw<Change> {

@@ -1,13 +1,26 @@
 //! What `wod deliver` has to do on the host of a site.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::adapters::accounts_linux;
+use crate::adapters::hub_jupyterhub::{self, JupyterHub};
+use crate::deliver::students::{self, Before, Crew, Seats};
 use crate::deliver::{Facts, Item, Ledger, Manifest, Source};
+use crate::inventory::{AccountsKind, HubSettings};
+use crate::ports::Fault;
 use crate::templates::Renderer;
 
-use super::{Misconfigured, Site};
+use super::{Misconfigured, Site, ground};
 
 impl Site {
     pub fn ledger(&self) -> Ledger {
         Ledger::new(self.state.deliver())
+    }
+
+    /// A ledger of its own for what is none of deliver's runs.
+    pub fn ledger_of(&self, name: &str) -> Ledger {
+        Ledger::new(self.state.deliver().with_file_name(name))
     }
 
     /// Every item of this host, in no order but that within a tag.
@@ -24,6 +37,66 @@ impl Site {
             inventory: "what wod deliver has to do".to_owned(),
             problems,
         })?;
-        Ok(manifest.items)
+        let mut items = manifest.items;
+        items.extend(self.student_items()?);
+        Ok(items)
+    }
+
+    /// A sandbox has no accounts, and makes its homes by itself.
+    fn student_items(&self) -> Result<Vec<Item>, Misconfigured> {
+        if self.settings.accounts == AccountsKind::Sandbox {
+            return Ok(Vec::new());
+        }
+        let before = match self.settings.clean {
+            true => Before::Clean,
+            false => Before::Keep,
+        };
+        match self.crew() {
+            Ok(crew) => Ok(students::items(&Arc::new(crew), before)),
+            Err(fault) => Err(Misconfigured {
+                inventory: "the students".to_owned(),
+                problems: vec![fault.line()],
+            }),
+        }
+    }
+
+    /// What deliver works on students with. Permanent in a sandbox.
+    pub fn crew(&self) -> Result<Crew, Fault> {
+        let settings = &self.settings;
+        if settings.accounts == AccountsKind::Sandbox {
+            let line = "WODACCOUNTS is sandbox: there are no accounts to work on";
+            return Err(Fault::permanent(line));
+        }
+        let (students, state) = (settings.students_dir.clone(), self.state.root().to_owned());
+        Ok(Crew {
+            accounts: self.accounts_config(),
+            homes: self.homes_for(None),
+            admin: settings.user.clone(),
+            hub: self.jupyterhub()?,
+            seats: Seats::new(self.state.journal()),
+            ground: Box::new(move || ground::check(&students, &state)),
+        })
+    }
+
+    pub(super) fn accounts_config(&self) -> accounts_linux::Config {
+        let settings = &self.settings;
+        accounts_linux::Config {
+            uid_base: settings.uid_base,
+            gid_base: settings.gid_base,
+            students: settings.window.0,
+            students_dir: settings.students_dir.clone(),
+            shell: PathBuf::from("/bin/bash"),
+            shared_dirs: accounts_linux::SHARED_DIRS.map(PathBuf::from).to_vec(),
+        }
+    }
+
+    pub(super) fn jupyterhub(&self) -> Result<Option<Arc<JupyterHub>>, Fault> {
+        match &self.settings.hub {
+            HubSettings::None => Ok(None),
+            HubSettings::JupyterHub { api, token, login } => {
+                let config = hub_jupyterhub::Config::new(api, token.clone(), login);
+                Ok(Some(Arc::new(JupyterHub::new(config)?)))
+            }
+        }
     }
 }

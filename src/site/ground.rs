@@ -13,53 +13,7 @@ use super::Site;
 impl Site {
     /// Fails with one line that says what to change.
     pub fn check_ground(&self) -> Result<(), Fault> {
-        let students = &self.settings.students_dir;
-        let shown = students.display();
-        let wrong = |line: String| Err(Fault::permanent(line));
-        let there = match students.metadata() {
-            Ok(there) if there.is_dir() => there,
-            _ => {
-                return wrong(format!(
-                    "WODSTUDDIR {shown} is not a directory; make it, or set another one"
-                ));
-            }
-        };
-        let real = real(students);
-        if real == Path::new("/") {
-            return wrong(format!(
-                "WODSTUDDIR {shown} is the whole machine; give the homes a directory of their own"
-            ));
-        }
-        let state = self.state.root();
-        if self::real(state).starts_with(&real) {
-            return wrong(format!(
-                "WODSTATEDIR {} lies in WODSTUDDIR {shown}, among the homes; set another one",
-                state.display()
-            ));
-        }
-        let mode = there.permissions().mode() & 0o7777;
-        if mode & 0o002 != 0 {
-            return wrong(format!(
-                "WODSTUDDIR {shown} may be written by everybody (mode {mode:o}), so a student could \
-                 put something in a home's place; run chmod o-w {shown}"
-            ));
-        }
-        self.check_owner(state)
-    }
-
-    /// Whoever owns it could put another journal in the place of ours.
-    fn check_owner(&self, state: &Path) -> Result<(), Fault> {
-        let us = users::get_effective_uid();
-        match state.metadata() {
-            Ok(there) if there.uid() != us => Err(Fault::permanent(format!(
-                "WODSTATEDIR {0} belongs to uid {1}, expected {us}; run chown {us} {0}, or set \
-                 another one",
-                state.display(),
-                there.uid()
-            ))),
-            // What is not there is made.
-            _ => Ok(()),
-        }
+        check(&self.settings.students_dir, self.state.root())
     }
 
     /// Tries out what the homes' filesystem can do. What only hinders is logged.
@@ -79,6 +33,55 @@ impl Site {
             }
             Ok(()) => Ok(()),
         }
+    }
+}
+
+/// Whether homes can be in `students`, and the state of a site in `state`.
+pub(super) fn check(students: &Path, state: &Path) -> Result<(), Fault> {
+    let shown = students.display();
+    let wrong = |line: String| Err(Fault::permanent(line));
+    let there = match students.metadata() {
+        Ok(there) if there.is_dir() => there,
+        _ => {
+            return wrong(format!(
+                "WODSTUDDIR {shown} is not a directory; make it, or set another one"
+            ));
+        }
+    };
+    let real = real(students);
+    if real == Path::new("/") {
+        return wrong(format!(
+            "WODSTUDDIR {shown} is the whole machine; give the homes a directory of their own"
+        ));
+    }
+    if self::real(state).starts_with(&real) {
+        return wrong(format!(
+            "WODSTATEDIR {} lies in WODSTUDDIR {shown}, among the homes; set another one",
+            state.display()
+        ));
+    }
+    let mode = there.permissions().mode() & 0o7777;
+    if mode & 0o002 != 0 {
+        return wrong(format!(
+            "WODSTUDDIR {shown} may be written by everybody (mode {mode:o}), so a student could \
+                 put something in a home's place; run chmod o-w {shown}"
+        ));
+    }
+    check_owner(state)
+}
+
+/// Whoever owns it could put another journal in the place of ours.
+fn check_owner(state: &Path) -> Result<(), Fault> {
+    let us = users::get_effective_uid();
+    match state.metadata() {
+        Ok(there) if there.uid() != us => Err(Fault::permanent(format!(
+            "WODSTATEDIR {0} belongs to uid {1}, expected {us}; run chown {us} {0}, or set \
+                 another one",
+            state.display(),
+            there.uid()
+        ))),
+        // What is not there is made.
+        _ => Ok(()),
     }
 }
 

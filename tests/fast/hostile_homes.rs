@@ -26,7 +26,7 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use wod::safefs::{Dir, Ownership, Replace, own_tree, remove_tree};
+use wod::safefs::{Dir, Ownership, Replace, look_through, own_tree, remove_tree};
 
 const SKIP: i32 = 77;
 
@@ -247,9 +247,24 @@ fn exercise(homes: &Path, who: Accounts, expected: Option<&str>) -> Result<(), S
     };
     // A home that is no directory any more, or one that nobody can list.
     let owned = root.open_dir(Path::new("student")).and_then(|home| {
-        own_tree(&home, &to)?;
-        own_tree(&home, &to)
+        let look = look_through(&home, &to).map(|look| look.changed > 0);
+        let changed = own_tree(&home, &to)?.changed > 0;
+        // What is locked can only be told by opening it.
+        let told = look.is_err() || look.is_ok_and(|look| look == changed);
+        let again = look_through(&home, &to)?;
+        Ok((own_tree(&home, &to)?, told, again))
     });
+    let owned = match owned {
+        Ok((_, false, _)) => return Err("a look told something else than what was done".into()),
+        Ok((_, _, again)) if again.changed > 0 => {
+            return Err(format!(
+                "a look finds {} entries to change afterwards",
+                again.changed
+            ));
+        }
+        Ok((owned, ..)) => Ok(owned),
+        Err(e) => Err(e),
+    };
     match (owned, expected) {
         (Ok(again), None) if again.changed > 0 => {
             return Err(format!(

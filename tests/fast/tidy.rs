@@ -20,6 +20,10 @@ const LONGEST: usize = 600;
 const RAW_FILES: &[(&str, &str)] = &[
     ("src/adapters/accounts_linux/ipc.rs", "reads /proc/sysvipc"),
     (
+        "src/adapters/accounts_linux/files/write.rs",
+        "reads and replaces the account files in /etc",
+    ),
+    (
         "src/adapters/accounts_linux/leftovers.rs",
         "asks whether /var/spool/mail is a link",
     ),
@@ -75,6 +79,10 @@ const RAW_FILES: &[(&str, &str)] = &[
         "a directory handle, no links, checks owner and kind itself",
     ),
     ("src/inventory/vars.rs", "reads the site's configuration"),
+    (
+        "src/journal/seat_locks.rs",
+        "its file is beside the journal",
+    ),
     ("src/site/keys.rs", "writes below WODSTATEDIR/private"),
     (
         "src/site/state.rs",

@@ -85,6 +85,34 @@ pub fn lines(account: &str, uids: &Uids) -> Result<Vec<String>, Fault> {
     Ok(scan(account, uids)?.iter().map(Process::line).collect())
 }
 
+/// One line for each process that has a uid of the range, with that uid.
+pub fn of_range(range: RangeInclusive<u32>) -> Result<Vec<(u32, String)>, Fault> {
+    let uids = Uids {
+        own: NOBODY_AT_ALL,
+        subordinate: vec![range],
+    };
+    let look = || -> io::Result<Vec<Process>> {
+        let proc = proc_dir()?;
+        let mut found = Vec::new();
+        for pid in pids(&proc)? {
+            found.extend(process(&proc, &pid.to_string(), pid, &uids)?);
+        }
+        Ok(found)
+    };
+    let found = look()
+        .map_err(|e| Fault::retry("cannot list the processes of the students").because(&e))?;
+    let lines = |process: Process| {
+        let line = process.line();
+        process.uids.into_iter().map(move |uid| (uid, line.clone()))
+    };
+    Ok(found.into_iter().flat_map(lines).collect())
+}
+
+fn proc_dir() -> io::Result<OwnedFd> {
+    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(openat(CWD, "/proc", flags, Mode::empty())?)
+}
+
 /// Kills them all; Retry when some are left after `limit`. Kills before it looks: with a
 /// thousand processes at work, a look around takes its time.
 pub fn end(account: &str, uids: &Uids, limit: Duration) -> Result<(), Fault> {
@@ -193,12 +221,7 @@ fn scan(account: &str, uids: &Uids) -> Result<Vec<Process>, Fault> {
 }
 
 fn find(uids: &Uids) -> io::Result<Vec<Process>> {
-    let proc: OwnedFd = openat(
-        CWD,
-        "/proc",
-        OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
+    let proc = proc_dir()?;
     let pids = pids(&proc)?;
     // Where uids are limited (a container), each process is read.
     let in_reach = in_reach(uids.own, &pids).ok();

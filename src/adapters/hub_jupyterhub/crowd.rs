@@ -1,0 +1,108 @@
+//! Many hub users at once: listed by the page, made by the hundred. Only names are handled here.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::Deserialize;
+use ureq::http::Method;
+
+use crate::domain::Student;
+use crate::ports::Fault;
+
+use super::{JupyterHub, unexpected, user_path};
+
+/// More the hub does not give, whatever is asked for.
+const PAGE: usize = 200;
+/// More at once keep the hub from its other work.
+pub const CHUNK: usize = 100;
+/// For one page or one hundred.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
+const PAGED: &str = "application/jupyterhub-pagination+json";
+/// A hub that gives pages without end is none.
+const MOST: usize = 1_000_000;
+
+#[derive(Deserialize)]
+struct Page {
+    items: Vec<Name>,
+    _pagination: Pagination,
+}
+
+#[derive(Deserialize)]
+struct Name {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Pagination {
+    next: Option<Next>,
+}
+
+#[derive(Deserialize)]
+struct Next {
+    offset: usize,
+}
+
+impl JupyterHub {
+    /// The names of all users that the hub has.
+    pub fn user_names(&self) -> Result<BTreeSet<String>, Fault> {
+        let mut names = BTreeSet::new();
+        let mut offset = 0;
+        while offset < MOST {
+            let page = self.page(offset)?;
+            names.extend(page.items.into_iter().map(|item| item.name));
+            match page._pagination.next {
+                Some(next) if next.offset > offset => offset = next.offset,
+                _ => break,
+            }
+        }
+        Ok(names)
+    }
+
+    fn page(&self, offset: usize) -> Result<Page, Fault> {
+        let path = format!("/users?offset={offset}&limit={PAGE}");
+        let answer = self.ask(&self.patient, Method::GET, &path, PAGED, ())?;
+        if answer.status != 200 {
+            return Err(Fault::retry(format!(
+                "the hub failed at listing its users: {}; see the hub's log",
+                answer.message()
+            )));
+        }
+        serde_json::from_str(&answer.body).map_err(|e| {
+            Fault::retry("the hub lists its users in a way that this backend does not understand; is it JupyterHub 5 or 6?")
+                .because(&e)
+        })
+    }
+
+    /// Makes hub users, at most [`CHUNK`] at once; those that are there already count as made.
+    pub fn add_users(&self, students: &[Student]) -> Result<(), Fault> {
+        let names: Vec<String> = students.iter().map(|student| student.account()).collect();
+        let body = serde_json::json!({ "usernames": names }).to_string();
+        let answer = self.ask(
+            &self.patient,
+            Method::POST,
+            "/users",
+            "application/json",
+            body,
+        )?;
+        match answer.status {
+            // All of them are there: 409.
+            201 | 409 => Ok(()),
+            _ => Err(Fault::retry(format!(
+                "the hub does not take all of {} to {} as users ({}); does getent passwd show them on the hub's host?",
+                names.first().map_or("", |name| name),
+                names.last().map_or("", |name| name),
+                answer.message()
+            ))),
+        }
+    }
+
+    /// Takes a hub user away, with its server, tokens and logins; it may be missing.
+    pub fn remove_user(&self, student: Student) -> Result<(), Fault> {
+        let path = user_path(student);
+        let answer = self.ask(&self.patient, Method::DELETE, &path, "application/json", ())?;
+        match answer.status {
+            204 | 404 => Ok(()),
+            _ => Err(unexpected("removing the user", student, &answer)),
+        }
+    }
+}

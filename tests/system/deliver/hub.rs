@@ -1,0 +1,99 @@
+//! Users of a real JupyterHub.
+
+use serde_json::Value;
+
+use super::{deliver, proper_accounts};
+use crate::support::backend::{Backend, HUB, Options, SHARE, token};
+use crate::support::{on_private_host, sh};
+
+fn users() -> Vec<String> {
+    let mut names = Vec::new();
+    loop {
+        let url = format!("{HUB}/hub/api/users?offset={}&limit=100", names.len());
+        let answer = ureq::get(url)
+            .header("authorization", format!("token {}", token()))
+            .call()
+            .unwrap()
+            .body_mut()
+            .read_to_string()
+            .unwrap();
+        let page: Vec<Value> = serde_json::from_str(&answer).unwrap();
+        if page.is_empty() {
+            names.sort();
+            return names;
+        }
+        names.extend(
+            page.iter()
+                .map(|user| user["name"].as_str().unwrap().to_owned()),
+        );
+    }
+}
+
+#[test]
+fn hub_users_are_those_of_the_range() {
+    on_private_host(|| {
+        let inventory = format!("WODSYSDIR: {SHARE}/sys\nWODUSERMAX: 450");
+        let mut backend = Backend::start(Options {
+            hub: true,
+            inventory: &inventory,
+            ..Options::default()
+        });
+        let first = deliver(&backend, &[]);
+        assert_eq!(first.status, 0, "{}", first.said);
+        let made = "hub users of students 1 to 450: 450 hub users made: student1 to student450";
+        assert!(
+            first.all("changed").contains(&made.to_owned()),
+            "{}",
+            first.said
+        );
+        assert_eq!(users().len(), 450);
+        deliver(&backend, &[]).changes_nothing();
+
+        sh(&format!(
+            "useradd -M teacher; useradd -u 901 -M student900
+             for name in teacher student900; do curl -sf -X POST -H 'Authorization: token {}' {HUB}/hub/api/users/$name; done
+             for n in 7 301; do curl -sf -X DELETE -H 'Authorization: token {}' {HUB}/hub/api/users/student$n; done",
+            token(), token()
+        ));
+        let run = deliver(&backend, &["-e", "WODUSERMAX=440"]);
+        assert_eq!(run.status, 0, "{}", run.said);
+        let names = users();
+        assert_eq!(names.len(), 442);
+        assert!(names.contains(&"teacher".to_owned()) && names.contains(&"student900".to_owned()));
+        deliver(&backend, &["-e", "WODUSERMAX=440"]).changes_nothing();
+        let clean = deliver(
+            &backend,
+            &[
+                "-e",
+                "WODUSERMAX=440",
+                "-e",
+                "WODUSERMIN=400",
+                "-e",
+                "CLEAN=true",
+            ],
+        );
+        assert_eq!(clean.status, 0, "{}", clean.said);
+        assert_eq!(users().len(), 43);
+
+        backend.stop_hub();
+        sh("sed -i /^student430:/d /etc/passwd");
+        let down = deliver(&backend, &["-e", "WODUSERMIN=400"]);
+        assert_eq!(down.status, 2, "{}", down.said);
+        assert_eq!(down.all("failed").len(), 1, "{}", down.said);
+        assert!(
+            down.said.contains("is jupyterhub running?"),
+            "{}",
+            down.said
+        );
+        assert_eq!(proper_accounts(), 51);
+        // Nobody is half removed while nobody can tell the hub.
+        let down = deliver(&backend, &["-e", "WODUSERMIN=410"]);
+        assert_eq!(down.status, 2, "{}", down.said);
+        assert_eq!(proper_accounts(), 51);
+        backend.start_hub_again();
+        let run = deliver(&backend, &["-e", "WODUSERMIN=410"]);
+        assert_eq!(run.status, 0, "{}", run.said);
+        assert_eq!(proper_accounts(), 41);
+        assert_eq!(users().len(), 43);
+    });
+}
