@@ -65,3 +65,4 @@ prepare-test:
 # Figures to target/bench.json; needs root. BENCHMARKS.md has the method.
 bench: prepare-test
 	$(CARGO) bench --bench backend
+	$(CARGO) bench --bench deliver

@@ -6,6 +6,7 @@ mod homes;
 mod hub;
 mod leaving;
 mod processes;
+mod ranges;
 mod seats;
 
 use std::collections::BTreeSet;
@@ -17,7 +18,7 @@ use std::thread;
 use crate::adapters::accounts_linux::{self, LinuxAccounts};
 use crate::adapters::hub_jupyterhub::JupyterHub;
 use crate::content::Homes;
-use crate::domain::{Student, StudentRange};
+use crate::domain::{Student, StudentRange, Workshop};
 use crate::ports::Fault;
 use crate::safefs::Dir;
 
@@ -35,9 +36,13 @@ pub struct Crew {
     pub admin: String,
     pub hub: Option<Arc<JupyterHub>>,
     pub seats: Seats,
+    /// The workshops of the site.
+    pub workshops: Workshops,
     /// Whether the directories of the site are fit to work on.
     pub ground: Box<dyn Fn() -> Result<(), Fault> + Send + Sync>,
 }
+
+pub type Workshops = Arc<dyn Fn() -> Result<Vec<Workshop>, Fault> + Send + Sync>;
 
 /// Whether the students are removed before they are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,10 +54,10 @@ pub enum Before {
 /// What deliver does for students, in order.
 pub fn items(crew: &Arc<Crew>, before: Before) -> Vec<Item> {
     let window = crew.accounts.students;
-    let mut items = vec![item(leaving::Leaving::new(
-        crew,
-        leaving::Who::Outside(window),
-    ))];
+    let mut items = vec![
+        item(ranges::Ranges::new(Arc::clone(&crew.workshops))),
+        item(leaving::Leaving::new(crew, leaving::Who::Outside(window))),
+    ];
     if before == Before::Clean {
         items.push(item(leaving::Leaving::new(crew, leaving::Who::In(window))));
     }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use crate::adapters::accounts_linux;
 use crate::adapters::hub_jupyterhub::{self, JupyterHub};
+use crate::adapters::registry_local::Shelves;
 use crate::deliver::students::{self, Before, Crew, Seats};
 use crate::deliver::{Facts, Item, Ledger, Manifest, Source};
 use crate::inventory::{AccountsKind, HubSettings};
 use crate::ports::Fault;
 use crate::templates::Renderer;
 
-use super::{Misconfigured, Site, ground};
+use super::{Misconfigured, Site, account, ground};
 
 impl Site {
     pub fn ledger(&self) -> Ledger {
@@ -68,12 +69,28 @@ impl Site {
             return Err(Fault::permanent(line));
         }
         let (students, state) = (settings.students_dir.clone(), self.state.root().to_owned());
+        let dirs = [
+            Some(settings.notebooks.clone()),
+            settings.private_notebooks.clone(),
+        ];
+        let user = settings.user.clone();
+        let dirs: Vec<PathBuf> = dirs.into_iter().flatten().collect();
         Ok(Crew {
             accounts: self.accounts_config(),
             homes: self.homes_for(None),
             admin: settings.user.clone(),
             hub: self.jupyterhub()?,
             seats: Seats::new(self.state.journal()),
+            workshops: Arc::new(move || {
+                let dirs = dirs.iter().filter(|dir| dir.is_dir()).cloned().collect();
+                // Before there is a WODUSER there is nobody to read them as.
+                let Ok(admin) = account("WODUSER", &user) else {
+                    return Ok(Vec::new());
+                };
+                let admin = Some(admin);
+                let shelves = Shelves { dirs, admin };
+                Ok(shelves.list()?.0)
+            }),
             ground: Box::new(move || ground::check(&students, &state)),
         })
     }

@@ -32,7 +32,7 @@ fn users() -> Vec<String> {
 #[test]
 fn hub_users_are_those_of_the_range() {
     on_private_host(|| {
-        let inventory = format!("WODSYSDIR: {SHARE}/sys\nWODUSERMAX: 450");
+        let inventory = format!("WODSYSDIR: {SHARE}/sys\nWODUSERMAX: 250");
         let mut backend = Backend::start(Options {
             hub: true,
             inventory: &inventory,
@@ -40,44 +40,44 @@ fn hub_users_are_those_of_the_range() {
         });
         let first = deliver(&backend, &[]);
         assert_eq!(first.status, 0, "{}", first.said);
-        let made = "hub users of students 1 to 450: 450 hub users made: student1 to student450";
+        let made = "hub users of students 1 to 250: 250 hub users made: student1 to student250";
         assert!(
             first.all("changed").contains(&made.to_owned()),
             "{}",
             first.said
         );
-        assert_eq!(users().len(), 450);
+        assert_eq!(users().len(), 250);
         deliver(&backend, &[]).changes_nothing();
 
         sh(&format!(
-            "useradd -M teacher; useradd -u 901 -M student900
-             for name in teacher student900; do curl -sf -X POST -H 'Authorization: token {}' {HUB}/hub/api/users/$name; done
-             for n in 7 301; do curl -sf -X DELETE -H 'Authorization: token {}' {HUB}/hub/api/users/student$n; done",
+            "useradd -u 901 -M student900
+             curl -sf -X POST -H 'Authorization: token {}' {HUB}/hub/api/users/student900
+             for n in 7 201; do curl -sf -X DELETE -H 'Authorization: token {}' {HUB}/hub/api/users/student$n; done",
             token(), token()
         ));
-        let run = deliver(&backend, &["-e", "WODUSERMAX=440"]);
+        let run = deliver(&backend, &["-e", "WODUSERMAX=240"]);
         assert_eq!(run.status, 0, "{}", run.said);
         let names = users();
-        assert_eq!(names.len(), 442);
-        assert!(names.contains(&"teacher".to_owned()) && names.contains(&"student900".to_owned()));
-        deliver(&backend, &["-e", "WODUSERMAX=440"]).changes_nothing();
+        assert_eq!(names.len(), 241);
+        assert!(names.contains(&"student900".to_owned()));
+        deliver(&backend, &["-e", "WODUSERMAX=240"]).changes_nothing();
         let clean = deliver(
             &backend,
             &[
                 "-e",
-                "WODUSERMAX=440",
+                "WODUSERMAX=240",
                 "-e",
-                "WODUSERMIN=400",
+                "WODUSERMIN=200",
                 "-e",
                 "CLEAN=true",
             ],
         );
         assert_eq!(clean.status, 0, "{}", clean.said);
-        assert_eq!(users().len(), 43);
+        assert_eq!(users().len(), 42);
 
         backend.stop_hub();
-        sh("sed -i /^student430:/d /etc/passwd");
-        let down = deliver(&backend, &["-e", "WODUSERMIN=400"]);
+        sh("sed -i /^student230:/d /etc/passwd");
+        let down = deliver(&backend, &["-e", "WODUSERMIN=200"]);
         assert_eq!(down.status, 2, "{}", down.said);
         assert_eq!(down.all("failed").len(), 1, "{}", down.said);
         assert!(
@@ -87,13 +87,13 @@ fn hub_users_are_those_of_the_range() {
         );
         assert_eq!(proper_accounts(), 51);
         // Nobody is half removed while nobody can tell the hub.
-        let down = deliver(&backend, &["-e", "WODUSERMIN=410"]);
+        let down = deliver(&backend, &["-e", "WODUSERMIN=210"]);
         assert_eq!(down.status, 2, "{}", down.said);
         assert_eq!(proper_accounts(), 51);
         backend.start_hub_again();
-        let run = deliver(&backend, &["-e", "WODUSERMIN=410"]);
+        let run = deliver(&backend, &["-e", "WODUSERMIN=210"]);
         assert_eq!(run.status, 0, "{}", run.said);
         assert_eq!(proper_accounts(), 41);
-        assert_eq!(users().len(), 43);
+        assert_eq!(users().len(), 42);
     });
 }

@@ -16,32 +16,32 @@ fn a_seat_in_use_is_left_for_the_next_run() {
             ..Options::default()
         });
         assert_eq!(deliver(&backend, &[]).status, 0);
-        backend.act(&["CREATE", "WKSHP-API101", "3", "77"]);
-        sh("chown root /var/student/student3/.bashrc");
-        for args in [&[][..], &["-e", "CLEAN=true"], &["-e", "WODUSERMAX=2"]] {
+        backend.act(&["CREATE", "WKSHP-API101", "13", "--participant", "77"]);
+        sh("chown root /var/student/student13/.bashrc");
+        for args in [&[][..], &["-e", "CLEAN=true"], &["-e", "WODUSERMAX=12"]] {
             let run = deliver(&backend, args);
             assert_eq!(run.status, 0, "{}", run.said);
             let skipped = run.all("skipped");
             assert!(!skipped.is_empty(), "{args:?}: {}", run.said);
-            let told = "student3: a participant has the seat; done at the next run";
+            let told = "student13: a participant has the seat; done at the next run";
             assert!(
                 skipped.iter().all(|line| line.starts_with(told)),
                 "{}",
                 run.said
             );
             assert_eq!(
-                sh("stat -c %U /var/student/student3/.bashrc").trim(),
+                sh("stat -c %U /var/student/student13/.bashrc").trim(),
                 "root"
             );
-            assert_eq!(sh("getent passwd student3 | cut -d: -f3").trim(), "62003");
+            assert_eq!(sh("getent passwd student13 | cut -d: -f3").trim(), "62013");
         }
-        let users = wod(&backend, &["cleanup-users", "3", "3", "--json"]);
+        let users = wod(&backend, &["cleanup-users", "13", "13", "--json"]);
         assert_eq!(users.status, 5, "{}", users.said);
-        backend.act(&["CLEANUP", "WKSHP-API101", "3", "77"]);
-        let run = deliver(&backend, &["-e", "WODUSERMAX=2"]);
+        backend.act(&["CLEANUP", "WKSHP-API101", "13", "--participant", "77"]);
+        let run = deliver(&backend, &["-e", "WODUSERMAX=12"]);
         assert_eq!(run.status, 0, "{}", run.said);
-        assert!(!home(3).exists());
-        assert_eq!(sh("getent passwd student3 || true"), "");
+        assert!(!home(13).exists());
+        assert_eq!(sh("getent passwd student13 || true"), "");
     });
 }
 
@@ -49,12 +49,12 @@ fn a_seat_in_use_is_left_for_the_next_run() {
 #[test]
 fn actions_that_begin_meanwhile_are_not_disturbed() {
     on_private_host(|| {
-        script(Tree::Public, "create-WKSHP-API101.sh", "sleep 0.2");
         let inventory = format!("WODSYSDIR: {SHARE}/sys\nWODUSERMAX: 30");
         let backend = Backend::start(Options {
             inventory: &inventory,
             ..Options::default()
         });
+        script(Tree::Public, "create-WKSHP-API101.sh", "sleep 0.2");
         assert_eq!(deliver(&backend, &[]).status, 0);
         std::thread::scope(|scope| {
             let backend = &backend;
@@ -64,11 +64,12 @@ fn actions_that_begin_meanwhile_are_not_disturbed() {
                     assert_eq!(run.status, 0, "{}", run.said);
                 }
             });
-            for student in 1..=12 {
+            for student in 11..=20 {
                 let action = backend.act(&[
                     "CREATE",
                     "WKSHP-API101",
                     &student.to_string(),
+                    "--participant",
                     &(100 + student).to_string(),
                 ]);
                 assert_eq!(action["state"], "done", "{action}");
@@ -76,7 +77,7 @@ fn actions_that_begin_meanwhile_are_not_disturbed() {
             }
             cleaner.join().unwrap();
         });
-        for student in 1..=12 {
+        for student in 11..=20 {
             assert!(
                 home(student).join(".bashrc").exists(),
                 "student{student} lost the home"

@@ -174,10 +174,10 @@ fn wait(until: Instant, path: &Path, why: &str) -> Result<(), Fault> {
 fn try_file(lock: &Path) -> io::Result<Option<i32>> {
     let own = beside(lock, &format!(".{}", std::process::id()));
     remove(&own)?;
-    fs::write(&own, format!("{}\0", std::process::id()))?;
-    let linked = fs::hard_link(&own, lock);
+    let written = fs::write(&own, format!("{}\0", std::process::id()));
+    let linked = written.map(|()| fs::hard_link(&own, lock));
     remove(&own)?;
-    match linked {
+    match linked? {
         Ok(()) => Ok(None),
         Err(e) if e.kind() == ErrorKind::AlreadyExists => {
             let holder = fs::read_to_string(lock).unwrap_or_default();
