@@ -6,6 +6,7 @@ mod demo;
 mod follow;
 mod ingest;
 mod intake;
+mod journal;
 mod keys;
 mod serve;
 mod status;
@@ -88,6 +89,8 @@ enum Command {
     Workshops(workshops::Args),
     /// List the students' seats, verify that nothing is left on one
     Students(students::Args),
+    /// Say whether the journal is whole, and keep what is whole of a damaged one
+    Journal(journal::Args),
     /// Make, list, retire and remove the keys that mails are signed with
     Keys(keys::Args),
     /// Try everything out on a backend of its own that leaves nothing behind
@@ -121,6 +124,7 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(&args, &source),
         Command::Workshops(args) => workshops::run(&args, &source),
         Command::Students(args) => students::run(&args, &source),
+        Command::Journal(args) => journal::run(&args, &source),
         Command::Keys(args) => keys::run(&args, &source),
         Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => completions::run(&args, Cli::command()),

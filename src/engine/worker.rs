@@ -81,7 +81,7 @@ impl Engine {
         loop {
             if cursor.state.cancel_asked {
                 // One that has not begun has done nothing to whoever has the seat now.
-                if cursor.state.next > 0 {
+                if cursor.state.next > 0 || cursor.state.broken {
                     self.make_safe(&row);
                 }
                 self.note(&mut cursor, &Event::Cancelled)?;

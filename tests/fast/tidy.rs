@@ -75,6 +75,14 @@ const RAW_FILES: &[(&str, &str)] = &[
         "a directory handle, no links, checks owner and kind itself",
     ),
     ("src/inventory/vars.rs", "reads the site's configuration"),
+    (
+        "src/journal/head.rs",
+        "writes beside the journal, below WODSTATEDIR/private",
+    ),
+    (
+        "src/journal/salvage.rs",
+        "reads and moves the journal, below WODSTATEDIR/private",
+    ),
     ("src/site/keys.rs", "writes below WODSTATEDIR/private"),
     (
         "src/site/state.rs",
