@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
-use crate::domain::{Action, ActionId, Secret, Student, StudentRange, Time, Verb};
+use crate::domain::{Action, ActionId, Participant, Secret, Student, StudentRange, Time, Verb};
 
 use super::head::Head;
 use super::{Durability, Error, Event, Happening, Journal, Result, Stage, State, sum};
@@ -224,6 +224,45 @@ impl Journal {
     /// Whether one of the students has a later action that did or will do something.
     pub fn has_successor(&self, row: &ActionRow) -> Result<bool> {
         Ok(successor(&self.lock(), row)?.is_some())
+    }
+
+    /// The action, a later participant's CREATE, that gave the seat away which this action would
+    /// erase for somebody who had it before. None when the seat was given back since, or when
+    /// this participant never had it: then it is the sender's to say.
+    pub fn superseded(&self, row: &ActionRow) -> Result<Option<(ActionId, Participant)>> {
+        let (action, students) = (&row.action, row.students);
+        if action.verb == Verb::Create || action.participant.is_nobody() || students.count() > 1 {
+            return Ok(None);
+        }
+        let connection = self.lock();
+        let student = students.first().number();
+        let newest: Option<(i64, u32)> = connection
+            .prepare_cached(&format!(
+                "select id, json_extract(action, '$.participant') from actions
+                 where first <= ?2 and last >= ?2 and id < ?1 and verb = 'CREATE'
+                 and not exists ({UNDONE}) order by id desc limit 1"
+            ))?
+            .query_row([row.id.0, i64::from(student)], |r| {
+                Ok((r.get(0)?, r.get(1)?))
+            })
+            .optional()?;
+        let Some((create, owner)) = newest.filter(|(_, owner)| *owner != action.participant.id())
+        else {
+            return Ok(None);
+        };
+        let is_late: bool = connection
+            .prepare_cached(&format!(
+                "select exists (select 1 from actions where first <= ?3 and last >= ?3 and id < ?2
+                   and verb = 'CREATE' and json_extract(action, '$.participant') = ?4)
+                 and not exists (select 1 from actions where first <= ?3 and last >= ?3
+                   and id between ?2 and ?1 - 1 and verb <> 'CREATE' and not exists ({UNDONE})
+                   and json_extract(action, '$.participant') <> ?4)"
+            ))?
+            .query_row(
+                params![row.id.0, create, student, action.participant.id()],
+                |r| r.get(0),
+            )?;
+        Ok(is_late.then(|| (ActionId(create), Participant::new(owner))))
     }
 
     pub fn password(&self, id: ActionId, student: Student) -> Result<Option<Secret>> {

@@ -36,6 +36,13 @@ pub fn check(path: &Path) -> Result<Vec<Finding>> {
     };
     match findings(path, &connection, MOST) {
         Err(Error::Damaged { what, .. }) => Ok(vec![in_file(path, what)]),
+        // The head tells of the version, too: each has a first line of its own.
+        Err(Error::Version { found, .. })
+            if matches!(head::remembered(path)?, Remembered::Head(_)) =>
+        {
+            let what = format!("its version is {found}, and was not when it was last written");
+            Ok(vec![in_file(path, what)])
+        }
         found => found,
     }
 }

@@ -1,6 +1,7 @@
 //! The journal's tables, their version, and the check that the file is whole.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use rusqlite::Connection;
 
@@ -156,7 +157,7 @@ pub fn wrongs(path: &Path, connection: &Connection, most: usize) -> Result<Vec<S
             path: path.to_owned(),
         });
     }
-    let lost = known.into_iter().filter(|part| !found.contains(part));
+    let lost = known.iter().filter(|part| !found.contains(part));
     Ok(lost
         .map(|(kind, name, ..)| format!("the definition of {kind} {name} is not what was written"))
         .take(most)
@@ -178,10 +179,16 @@ fn parts(connection: &Connection) -> rusqlite::Result<Vec<Part>> {
     rows.collect()
 }
 
-fn known_shape() -> Result<Vec<Part>> {
+/// As SQLite writes it down; always the same.
+fn known_shape() -> Result<&'static [Part]> {
+    static KNOWN: OnceLock<Vec<Part>> = OnceLock::new();
+    if let Some(known) = KNOWN.get() {
+        return Ok(known);
+    }
     let fresh = Connection::open_in_memory()?;
     make_tables(&fresh)?;
-    Ok(parts(&fresh)?)
+    let known = parts(&fresh)?;
+    Ok(KNOWN.get_or_init(|| known))
 }
 
 fn version(path: &Path, connection: &Connection) -> Result<i64> {

@@ -166,47 +166,51 @@ impl Rescue {
         all
     }
 
-    pub fn write(&self, t: &Connection, now: Time, told: &mut Salvaged) -> Result<()> {
+    pub fn write(&self, t: &Connection, now: Time, out: &mut Salvaged) -> Result<()> {
         let mut kept: BTreeMap<&str, usize> = BTreeMap::new();
         let events = self.events();
+        let mut actions = Vec::new();
         for row in self.rows.values() {
             match row.table {
                 "events" | "head" => continue,
                 "actions" => {
                     let own = events.get(&row.rowid).map_or(&[][..], Vec::as_slice);
-                    let written = self.write_action(t, row, own, now, told)?;
-                    *kept.entry(EVENTS.name).or_default() += written;
+                    actions.push((row, Told::of(row.number(&ACTIONS, "tip"), own)));
                 }
-                _ => insert(t, row)?,
+                _ => {}
             }
+            insert(t, row)?;
             *kept.entry(row.table).or_default() += 1;
+        }
+        for event in actions.iter().flat_map(|(_, told)| &told.begin) {
+            insert(t, event)?;
+            *kept.entry(EVENTS.name).or_default() += 1;
+        }
+        // New events come after all that were there.
+        for (row, told) in &actions {
+            self.settle(t, row, told, now, out)?;
         }
         t.execute(
             "delete from passwords where action not in (select id from actions where open)",
             [],
         )?;
         let counted = [&ACTIONS, &EVENTS, &SEATS, &PARTICIPANTS, &OUTBOX].map(|table| table.name);
-        told.kept = counted
+        out.kept = counted
             .map(|name| format!("{} rows of {name}", kept.get(name).unwrap_or(&0)))
             .to_vec();
         Ok(())
     }
 
-    /// How many of its events were kept.
-    fn write_action(
+    /// Makes the action's row fit the events that were kept, and holds what is not sure.
+    fn settle(
         &self,
         t: &Connection,
         row: &Row,
-        events: &[&Row],
+        told: &Told<'_>,
         now: Time,
         out: &mut Salvaged,
-    ) -> Result<usize> {
+    ) -> Result<()> {
         let was_open = row.number(&ACTIONS, "open") == 1;
-        let told = Told::of(row.number(&ACTIONS, "tip"), events);
-        insert(t, row)?;
-        for event in &told.begin {
-            insert(t, event)?;
-        }
         let state = told.state();
         let id = ActionId(row.rowid);
         let sql = "update actions set tip = ?2, open = ?3 where id = ?1";
@@ -214,23 +218,21 @@ impl Rescue {
         t.execute(sql, (id.0, tip, !state.stage.is_over()))?;
         sum::seal(t, &ACTIONS, "id = ?1", [id.0])?;
         let ended = told.ended.or((!was_open).then_some(Stage::Done));
-        let why = match (told.is_whole, state.stage.is_over()) {
-            (true, true) => None,
-            (true, false) if was_open && !self.is_short => None,
-            (true, false) if state.stage == Stage::Held => None,
-            (true, false) => Some(SHORT),
-            (false, _) => Some(MISSING),
+        let why = match (told.is_whole, state.stage) {
+            (_, stage) if stage.is_over() => return Ok(()),
+            (true, Stage::Held) => return Ok(()),
+            (true, _) if was_open && !self.is_short => return Ok(()),
+            (true, _) => SHORT,
+            (false, _) => MISSING,
         };
-        if let Some(why) = why.filter(|_| !state.stage.is_over()) {
-            let line = why.to_owned();
-            let broken = Event::Broken { line, ended };
-            add(t, id, now, &json(&broken)?, ended.is_some())?;
-            if ended.is_none() {
-                out.held
-                    .push(format!("action {id}: {why}; see wod actions show {id}"));
-            }
+        let line = why.to_owned();
+        let broken = Event::Broken { line, ended };
+        add(t, id, now, &json(&broken)?, ended.is_some())?;
+        if ended.is_none() {
+            out.held
+                .push(format!("action {id}: {why}; see wod actions show {id}"));
         }
-        Ok(told.begin.len())
+        Ok(())
     }
 }
 

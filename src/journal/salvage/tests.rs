@@ -66,6 +66,11 @@ impl Bench {
     fn opened(&self) -> Result<Journal> {
         Journal::open(&self.path())
     }
+
+    fn refused(&self) -> String {
+        let error = self.opened().map(drop).unwrap_err();
+        error.to_string()
+    }
 }
 
 fn accept(journal: &Journal, verb: Verb, student: u32) -> ActionId {
@@ -208,6 +213,12 @@ impl Told {
         }
     }
 
+    fn add(&mut self, other: Told) {
+        self.noticed += other.noticed;
+        self.harmless += other.harmless;
+        self.wrong.extend(other.wrong);
+    }
+
     fn say(&self, what: &str) {
         println!(
             "{what}: {} noticed, {} change nothing, {} wrong",
@@ -224,36 +235,293 @@ impl Told {
     }
 }
 
+/// Each byte of it by itself; those of a long run of zeros, where nothing was ever written, all at
+/// once, and by themselves only when somebody notices.
+fn pieces(bytes: &[u8]) -> Vec<std::ops::Range<usize>> {
+    let mut all = Vec::new();
+    for (nth, run) in bytes.chunks(64).enumerate() {
+        let range = 64 * nth..64 * nth + run.len();
+        match run.iter().all(|&byte| byte == 0) {
+            true => all.push(range),
+            false => all.extend(range.map(|at| at..at + 1)),
+        }
+    }
+    all
+}
+
+/// Damages the bytes of a file in place, one after the other, and looks at the journal.
+struct Flipper<'a> {
+    path: PathBuf,
+    file: File,
+    whole: &'a [u8],
+    right: &'a [String],
+    told: Told,
+}
+
+impl Flipper<'_> {
+    fn flip(&mut self, piece: std::ops::Range<usize>) {
+        let bytes = &self.whole[piece.clone()];
+        let at = piece.start as u64;
+        let other: Vec<u8> = (piece.clone().zip(bytes))
+            .map(|(at, byte)| byte ^ (1 << (at % 8)))
+            .collect();
+        self.file.write_all_at(&other, at).unwrap();
+        let before = self.told.noticed;
+        let what = || format!("{piece:?}: {bytes:x?} is {other:x?}");
+        self.told.look(&what, &self.path, self.right);
+        self.file.write_all_at(bytes, at).unwrap();
+        if self.told.noticed > before && piece.len() > 1 {
+            self.told.noticed = before;
+            piece.for_each(|at| self.flip(at..at + 1));
+        }
+    }
+}
+
+/// In as many directories as there are processors.
+fn flip_all(files: &Files, suffix: &str, right: &[String]) -> Told {
+    let (whole, pieces) = match suffix {
+        "" => (&files.journal, pieces(&files.journal)),
+        // Its sums are one chain: no byte of it is different from another one.
+        _ => (
+            &files.log,
+            (0..files.log.len())
+                .step_by(61)
+                .map(|at| at..at + 1)
+                .collect(),
+        ),
+    };
+    let (pieces, told) = (std::sync::Mutex::new(pieces), std::sync::Mutex::default());
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().unwrap().get() {
+            scope.spawn(|| {
+                let bench = Bench::new();
+                bench.put(files);
+                let path = bench.path();
+                let file = File::options()
+                    .write(true)
+                    .open(side(&path, suffix))
+                    .unwrap();
+                let mut flipper = Flipper {
+                    path,
+                    file,
+                    whole,
+                    right,
+                    told: Told::default(),
+                };
+                loop {
+                    let Some(piece) = pieces.lock().unwrap().pop() else {
+                        break;
+                    };
+                    flipper.flip(piece);
+                }
+                let mut all: std::sync::MutexGuard<'_, Told> = told.lock().unwrap();
+                all.add(flipper.told);
+            });
+        }
+    });
+    told.into_inner().unwrap()
+}
+
 #[test]
 fn every_byte_of_the_journal_is_looked_after() {
     let bench = Bench::new();
     let files = whole(&bench);
     let right = content(&bench.path());
     assert_eq!(check::check(&bench.path()).unwrap(), []);
-    let halves = [0, files.journal.len() / 2, files.journal.len()];
-    std::thread::scope(|scope| {
-        for half in halves.windows(2) {
-            let (files, right, part) = (&files, &right, half[0]..half[1]);
-            scope.spawn(move || {
-                let bench = Bench::new();
-                bench.put(files);
-                let path = bench.path();
-                let journal = File::options().write(true).open(&path).unwrap();
-                let mut told = Told::default();
-                let what = format!("flipped {part:?}");
-                for at in part {
-                    let byte = files.journal[at];
-                    let other = byte ^ (1 << (at % 8));
-                    journal.write_all_at(&[other], at as u64).unwrap();
-                    told.look(
-                        &|| format!("byte {at}: {byte:#x} is {other:#x}"),
-                        &path,
-                        right,
-                    );
-                    journal.write_all_at(&[byte], at as u64).unwrap();
-                }
-                told.say(&what);
-            });
-        }
+    let told = flip_all(&files, "", &right);
+    told.say(&format!(
+        "{} bytes of the journal flipped",
+        files.journal.len()
+    ));
+}
+
+/// A lost transaction that was not for good is as if the power had gone: only those may go unseen.
+#[test]
+fn the_log_is_looked_after() {
+    let bench = Bench::new();
+    let files = logged(&bench);
+    bench.put(&files);
+    let right = content(&bench.path());
+    bench.put(&files);
+    let told = flip_all(&files, "-wal", &right);
+    told.say(&format!("{} bytes of the log flipped", files.log.len()));
+}
+
+#[test]
+fn wherever_it_is_cut_it_is_seen() {
+    let bench = Bench::new();
+    let files = whole(&bench);
+    let right = content(&bench.path());
+    let mut told = Told::default();
+    for at in (0..files.journal.len()).step_by(64) {
+        let mut cut = files.clone();
+        cut.journal.truncate(at);
+        bench.put(&cut);
+        told.look(&|| format!("cut at {at}"), &bench.path(), &right);
+    }
+    told.say("the journal cut");
+    let files = logged(&Bench::new());
+    bench.put(&files);
+    let right = content(&bench.path());
+    let mut told = Told::default();
+    for at in (0..files.log.len()).step_by(64) {
+        let mut cut = files.clone();
+        cut.log.truncate(at);
+        bench.put(&cut);
+        told.look(&|| format!("log cut at {at}"), &bench.path(), &right);
+    }
+    told.say("the log cut");
+    for head in [&b""[..], &files.head[..20], b"wod-journal 1 nonsense\n"] {
+        let mut other = files.clone();
+        other.head = head.to_vec();
+        bench.put(&other);
+        assert_eq!(check::check(&bench.path()).unwrap().len(), 1);
+        assert!(bench.refused().contains("wod journal salvage"));
+    }
+}
+
+/// The rows that a salvaged journal has, and what became of its actions.
+fn salvaged(bench: &Bench) -> (Salvaged, Vec<String>, Vec<(i64, Stage)>) {
+    let told = salvage(&bench.path(), None, Time(7)).unwrap();
+    assert_eq!(check::check(&bench.path()).unwrap(), []);
+    let rows = content(&bench.path());
+    let journal = bench.opened().unwrap();
+    let actions = journal.list(Filter::Newest(99)).unwrap();
+    let stages = actions.iter().rev().map(|row| {
+        let state = journal.follow(row.id).unwrap().state;
+        (row.id.0, state.stage)
     });
+    let stages = stages.collect();
+    (told, rows, stages)
+}
+
+const AS_IT_WAS: [(i64, Stage); 5] = [
+    (1, Stage::Done),
+    (2, Stage::Done),
+    (3, Stage::Running),
+    (4, Stage::Held),
+    (5, Stage::Waiting),
+];
+
+/// An action is as it was, or waits for the admin; or it is not there and was told of.
+fn judge(what: &str, told: &Salvaged, stages: &[(i64, Stage)]) {
+    for (id, stage) in stages {
+        let was = AS_IT_WAS[usize::try_from(*id).unwrap() - 1].1;
+        let fits = *stage == was || *stage == Stage::Held;
+        assert!(fits, "{what}: {id} is {stage:?}: {told:#?}");
+        let held = told
+            .held
+            .iter()
+            .any(|line| line.starts_with(&format!("action {id}: ")));
+        assert!(*stage == was || held, "{what}: {id}: {told:#?}");
+    }
+    for (id, _) in AS_IT_WAS {
+        let is_there = stages.iter().any(|(there, _)| *there == id);
+        let lost = told
+            .lost
+            .iter()
+            .any(|line| line.starts_with(&format!("action {id}: ")));
+        assert!(
+            is_there || lost || id < 5 && !told.lost.is_empty(),
+            "{what}: {id}: {told:#?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_whole_is_kept_wherever_it_is_damaged() {
+    let bench = Bench::new();
+    let files = whole(&bench);
+    let right = content(&bench.path());
+    let mut kept = Vec::new();
+    for at in (0..files.journal.len()).step_by(61) {
+        let mut damaged = files.clone();
+        damaged.journal[at] ^= 1 << (at % 8);
+        bench.put(&damaged);
+        if check::check(&bench.path()).is_ok_and(|found| found.is_empty()) {
+            continue;
+        }
+        let (told, rows, stages) = salvaged(&bench);
+        judge(&format!("byte {at}"), &told, &stages);
+        kept.push(rows.iter().filter(|row| right.contains(row)).count());
+        let aside = told.aside.unwrap();
+        assert!(std::fs::read(aside).unwrap() == damaged.journal);
+    }
+    kept.sort_unstable();
+    let (least, middle) = (kept[0], kept[kept.len() / 2]);
+    println!(
+        "{} salvaged of {} rows: {middle} kept, {least} at least",
+        kept.len(),
+        right.len()
+    );
+    assert!(
+        middle + 3 >= right.len(),
+        "one byte costs no more than a row or two"
+    );
+}
+
+#[test]
+fn what_is_whole_is_kept_wherever_it_is_cut() {
+    let bench = Bench::new();
+    let files = whole(&bench);
+    for at in (0..files.journal.len()).step_by(977) {
+        let mut cut = files.clone();
+        cut.journal.truncate(at);
+        bench.put(&cut);
+        let (told, _, stages) = salvaged(&bench);
+        judge(&format!("cut at {at}"), &told, &stages);
+    }
+    let files = logged(&Bench::new());
+    for at in (0..files.log.len()).step_by(3001) {
+        for flip in [false, true] {
+            let mut other = files.clone();
+            match flip {
+                true => other.log[at] ^= 0x10,
+                false => other.log.truncate(at),
+            }
+            bench.put(&other);
+            if check::check(&bench.path()).is_ok_and(|found| found.is_empty()) {
+                continue;
+            }
+            let (told, _, stages) = salvaged(&bench);
+            judge(&format!("log at {at}, flipped: {flip}"), &told, &stages);
+        }
+    }
+}
+
+#[test]
+fn no_id_is_given_out_twice_and_a_salvage_can_be_taken_up() {
+    let bench = Bench::new();
+    let mut files = whole(&bench);
+    files.journal.clear();
+    bench.put(&files);
+    let error = bench.refused();
+    assert!(
+        error.contains("ends at action 0, but 5 was accepted"),
+        "{error}"
+    );
+    let told = salvage(&bench.path(), None, Time(7)).unwrap();
+    assert_eq!(told.lost.len(), 5, "{told:?}");
+    let journal = bench.opened().unwrap();
+    assert_eq!(accept(&journal, Verb::Create, 9), ActionId(6));
+    drop(journal);
+    // As it is when whoever salvages is killed before the end.
+    std::fs::rename(bench.path(), unfinished(&bench.path())).unwrap();
+    let error = bench.refused();
+    assert!(error.contains("but 6 was accepted"), "{error}");
+    salvage(&bench.path(), None, Time(8)).unwrap();
+    let journal = bench.opened().unwrap();
+    assert_eq!(journal.action(ActionId(6)).unwrap().id, ActionId(6));
+}
+
+#[test]
+fn a_journal_without_checksums_is_told_as_such() {
+    let bench = Bench::new();
+    let old = Connection::open(bench.path()).unwrap();
+    let tables = "create table actions (id integer primary key); create table events (seq integer);
+                  pragma user_version = 1;";
+    old.execute_batch(tables).unwrap();
+    drop(old);
+    let error = bench.refused();
+    assert!(error.contains("kept no checksums"), "{error}");
 }
