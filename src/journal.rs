@@ -9,6 +9,7 @@ mod check;
 mod events;
 mod head;
 mod outbox;
+mod prune;
 mod salvage;
 mod schema;
 mod seats;

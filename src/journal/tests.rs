@@ -256,3 +256,24 @@ fn a_file_that_is_no_journal_is_left_as_it_is() {
 fn opened(path: &Path) -> Result<()> {
     Journal::open(path).map(drop)
 }
+
+#[test]
+fn what_was_over_long_ago_leaves_and_its_id_stays_taken() {
+    let mut desk = Desk::open();
+    let ids = [1, 2, 3, 4].map(|student| desk.fresh(Verb::Create, student, 7));
+    for id in [ids[0], ids[1], ids[3]] {
+        desk.note(id, Event::Cancelled);
+    }
+    let outdated = |before, most| desk.journal.outdated(Time(before), most).unwrap();
+    assert_eq!(outdated(99, 9), [], "their ends are from 99");
+    assert_eq!(outdated(100, 1), [ids[0]]);
+    let all = outdated(100, 9);
+    assert_eq!(all, [ids[0], ids[1], ids[3]]);
+    desk.journal.prune(&ids).unwrap();
+    let left = desk.journal.list(Filter::Newest(9)).unwrap();
+    let left: Vec<_> = left.iter().map(|row| row.id).collect();
+    assert_eq!(left, [ids[2]], "it is not over");
+    assert!(desk.journal.happenings(ids[3]).unwrap().is_empty());
+    assert_eq!(desk.fresh(Verb::Create, 5, 7), ActionId(5));
+    assert_eq!(check(desk.journal.path()).unwrap(), []);
+}
