@@ -91,7 +91,8 @@ pub fn check(source: &Source<'_>, about: &About<'_>) -> (Described, Vec<Finding>
         Err(e) => {
             let at = source.offset(e.line.max(1), e.column.max(1));
             let message = format!("{FILE} is not YAML: {}", e.message);
-            check.tell(&rules::DESCRIPTOR_SYNTAX, at..at + 1, message, None);
+            let help = "look at this line and the one above it".to_owned();
+            check.tell(&rules::DESCRIPTOR_SYNTAX, at..at + 1, message, Some(help));
         }
         Ok(document) => match document.value {
             Value::Map(map) => {

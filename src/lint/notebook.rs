@@ -11,6 +11,9 @@ use super::source::{Source, quoted};
 const CLEAR: &str =
     "clear it before it is committed: jupyter nbconvert --clear-output --inplace FILE";
 
+/// The minor format of today, for what does not say.
+const NEWEST: i64 = 5;
+
 /// Everything that is wrong with a notebook but its template tags.
 pub fn check(source: &Source<'_>) -> Vec<Finding> {
     let root = match json::read(source.text) {
@@ -27,27 +30,24 @@ pub fn check(source: &Source<'_>) -> Vec<Finding> {
     check.found
 }
 
+const TAGS: [&str; 3] = ["{%", "{{", "{#"];
+
 fn not_json(source: &Source<'_>, e: &json::JsonError) -> Finding {
-    let at = e.at..e.at + 1;
-    let rest = source.text.get(e.at..).unwrap_or_default();
-    if ["{%", "{{", "{#"].iter().any(|tag| rest.starts_with(tag)) || e.message.contains("a key") {
-        let before = &source.text[..source.offset(source.place(at.clone()).line, 1)];
-        let line = &source.text[before.len()..];
-        let line = line.lines().next().unwrap_or_default();
-        if ["{%", "{{", "{#"].iter().any(|tag| line.contains(tag)) {
-            let message = "a template tag stands outside of a string, so that no editor can open \
-                           the notebook and its cells are not checked";
-            return source
-                .found(&rules::NOTEBOOK_TAG, at, message)
-                .help("put the tag into a string of the cell's source");
-        }
+    // `{` may have been taken for an object before `%` was none of its keys.
+    let starts = |at: &usize| {
+        let rest = source.text.get(*at..).unwrap_or_default();
+        TAGS.iter().any(|tag| rest.starts_with(tag))
+    };
+    if let Some(at) = [e.at, e.at.saturating_sub(1)].into_iter().find(starts) {
+        let message = "a template tag stands outside of a string, so that no editor can open the \
+                       notebook, and its cells are not checked";
+        return source
+            .found(&rules::NOTEBOOK_TAG, at..at + 2, message)
+            .help("put the tag into a string of the cell's source");
     }
+    let message = format!("the notebook is not JSON: {}", e.message);
     source
-        .found(
-            &rules::NOTEBOOK_JSON,
-            at,
-            format!("the notebook is not JSON: {}", e.message),
-        )
+        .found(&rules::NOTEBOOK_JSON, e.at..e.at + 1, message)
         .help("open it in JupyterLab and save it again, or take an older version")
 }
 
@@ -121,7 +121,10 @@ impl Check<'_> {
                     value: Json::Number(Some(minor)),
                     ..
                 }) => self.minor = *minor,
-                Some(node) => self.wrong(rule, node, "nbformat_minor", "a whole number"),
+                Some(node) => {
+                    self.wrong(rule, node, "nbformat_minor", "a whole number");
+                    self.minor = NEWEST;
+                }
                 None => {}
             }
         }

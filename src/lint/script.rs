@@ -102,10 +102,16 @@ pub fn check_name(
     )
 }
 
-/// What the text alone tells. Empty after a finding that makes the rest pointless.
-pub fn check(source: &Source<'_>, mode: u32) -> Vec<Finding> {
+/// Whether a backend starts a script of this name; others are sourced, or called by those.
+pub fn is_started(name: &str) -> bool {
+    RESERVED.contains(&name) && name != "functions.sh"
+        || name.contains("WKSHP-") && !name.starts_with("get-")
+}
+
+/// What the text alone tells. `mode` is that of a file which is started as it is.
+pub fn check(source: &Source<'_>, mode: Option<u32>) -> Vec<Finding> {
     let mut found = Vec::new();
-    if mode & 0o111 == 0 {
+    if mode.is_some_and(|mode| mode & 0o111 == 0) {
         let place = Place::whole(source.file);
         let finding = Finding::new(&rules::SCRIPT_MODE, place, "the script is not executable");
         found.push(finding.help(format!("chmod +x {}", source.file)));
@@ -116,7 +122,7 @@ pub fn check(source: &Source<'_>, mode: u32) -> Vec<Finding> {
         found.push(finding.help(format!("sed -i 's/\\r$//' {}", source.file)));
         return found;
     }
-    if !source.text.starts_with("#!") {
+    if mode.is_some() && !source.text.starts_with("#!") {
         let at = 0..source.line(1).len();
         let message = "the first line does not say what runs the script; bash does";
         found.push(

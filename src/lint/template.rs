@@ -62,6 +62,7 @@ pub fn check(source: &Source<'_>, known: &Known) -> Vec<Finding> {
         functions: inspect::functions(),
         found: Vec::new(),
         scopes: Scopes::new(),
+        unclosed: Vec::new(),
     };
     // Line statements are no tags, so what they set is not known here.
     if !tags.has_line_statements {
@@ -77,7 +78,8 @@ pub fn check(source: &Source<'_>, known: &Known) -> Vec<Finding> {
         found.push(unreadable(source, at, trouble));
         return found;
     }
-    let unclosed = check.scopes.unclosed();
+    let mut unclosed = check.unclosed;
+    unclosed.extend(check.scopes.unclosed());
     match unclosed.is_empty() {
         true => found.extend(not_understood(source, &found)),
         false => found.extend(unclosed.into_iter().map(|(word, at)| {
@@ -92,6 +94,16 @@ pub fn check(source: &Source<'_>, known: &Known) -> Vec<Finding> {
 
 fn unreadable(source: &Source<'_>, at: usize, trouble: Trouble) -> Finding {
     let opening = at..at + 2;
+    let finding = told(source, opening.clone(), trouble);
+    let line = source.line(finding.place.line);
+    let is_json = source.file.ends_with(".ipynb") && line.contains("\\\"");
+    match is_json && finding.rule != &rules::TEMPLATE_RAW {
+        true => finding.help("within a JSON string, quote by ' what stands in a tag, not by \\\""),
+        false => finding,
+    }
+}
+
+fn told(source: &Source<'_>, opening: Range<usize>, trouble: Trouble) -> Finding {
     match trouble {
         Trouble::Raw => source
             .found(
@@ -117,7 +129,9 @@ fn unreadable(source: &Source<'_>, at: usize, trouble: Trouble) -> Finding {
                     "end it with {close}, or write {{{{ '{open}' }}}} for the signs themselves"
                 ))
         }
-        Trouble::Other(message) => source.found(&rules::TEMPLATE_SYNTAX, opening, message),
+        Trouble::Other(message) => source
+            .found(&rules::TEMPLATE_SYNTAX, opening, message)
+            .help("mend this tag, or put it between {% raw %} and {% endraw %}"),
     }
 }
 
@@ -147,6 +161,7 @@ struct Check<'a> {
     functions: BTreeSet<String>,
     found: Vec<Finding>,
     scopes: Scopes,
+    unclosed: Vec<(String, Range<usize>)>,
 }
 
 impl Check<'_> {

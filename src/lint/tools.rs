@@ -30,7 +30,8 @@ pub fn bash(source: &Source<'_>, who: Option<&Admin>) -> Answer {
         }
         Err(exec::Error::TimedOut { .. }) => {
             let message = "bash does not come to an end reading the script";
-            Answer::Asked(vec![source.found(&rules::SCRIPT_SYNTAX, 0..1, message)])
+            let finding = source.found(&rules::SCRIPT_SYNTAX, 0..1, message);
+            Answer::Asked(vec![finding.help("make it shorter")])
         }
         Err(_) => Answer::NotAsked,
     }

@@ -118,11 +118,13 @@ impl Run<'_> {
         };
         let file = reader.name(path);
         let source = Source::new(&file, &text);
-        let mut found = match template {
-            // deliver, or the compiler, makes it executable.
-            Some(_) => script::check(&source, 0o755),
-            None => script::check(&source, listed.unwrap_or(0o755)),
+        // deliver, or the compiler, makes a template executable.
+        let started = script::is_started(name.strip_suffix(".j2").unwrap_or(name));
+        let mode = match template {
+            Some(_) => 0o755,
+            None => listed.unwrap_or(0o755),
         };
+        let mut found = script::check(&source, started.then_some(mode));
         let is_readable = found
             .iter()
             .all(|f| f.rule != &crate::lint::rules::SCRIPT_CRLF);

@@ -92,7 +92,8 @@ impl Check<'_> {
             "do" | "print" => drop(self.expression(rest)),
             "endset" | "endfor" | "endif" | "endmacro" | "endcall" | "endwith" | "endfilter"
             | "endblock" | "endautoescape" => {
-                self.scopes.leave(&word[3..]);
+                let unclosed = self.scopes.leave(&word[3..]);
+                self.unclosed.extend(unclosed);
             }
             _ => {}
         }

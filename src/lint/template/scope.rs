@@ -31,15 +31,15 @@ impl Scopes {
         });
     }
 
-    /// Closes a block, and those in it that were left open. False when there is none to close.
-    pub fn leave(&mut self, word: &str) -> bool {
+    /// Closes a block; those inside of it that were left open, and where they begin.
+    pub fn leave(&mut self, word: &str) -> Vec<(String, Range<usize>)> {
         let found = self.open.iter().rposition(|frame| frame.word == word);
-        if let Some(at) = found.filter(|at| *at > 0) {
-            // One that was left open inside is told by the engine.
-            self.open.truncate(at);
-            return true;
-        }
-        false
+        // Without one to close, the engine says so.
+        let Some(at) = found.filter(|at| *at > 0) else {
+            return Vec::new();
+        };
+        let inner = self.open.split_off(at).into_iter().skip(1);
+        inner.map(|frame| (frame.word, frame.at)).collect()
     }
 
     /// A name of the innermost block only: a loop's, or one that a condition asked for.
