@@ -8,6 +8,7 @@
 
 mod hostile;
 mod output;
+mod renders;
 
 use std::fs;
 use std::path::{Path, PathBuf};
