@@ -12,7 +12,7 @@ use crate::site::{self, Site, Source};
 const MORE: &str = "\
 Looked at are wod.yml, notebooks, templates (all files that are rendered for a student) and scripts.
 Nothing is changed, and no script is run. Scripts are looked for in DIR/scripts and DIR/../scripts.
-As root, files are read with the rights of WODUSER.
+As root, files are read with the rights of WODUSER, or of DIR's owner where there is none.
 
 Examples:
   wod workshops lint                            all workshops of this site

@@ -48,6 +48,8 @@ pub fn lint(shelves: &[Shelf], site: &Site) -> safefs::Result<Report> {
         report: Report::default(),
         ranges: BTreeMap::new(),
         names: BTreeSet::new(),
+        others: BTreeSet::new(),
+        scripts: BTreeSet::new(),
     };
     if site.inventory.is_none() {
         run.leave_out(
@@ -55,10 +57,17 @@ pub fn lint(shelves: &[Shelf], site: &Site) -> safefs::Result<Report> {
              appliances; variables that are not known are warnings",
         );
     }
+    let mut seen = Vec::new();
     for shelf in shelves {
-        run.shelf(shelf)?;
+        seen.push((shelf, run.shelf(shelf)?));
     }
     run.other_shelves();
+    // A shelf's scripts may be for a workshop of another one.
+    for (shelf, (dirs, described)) in &seen {
+        if let Some(dirs) = dirs {
+            run.scripts(shelf, dirs, described);
+        }
+    }
     run.overlaps();
     let mut report = run.report;
     report.findings.sort_by(|a, b| {
@@ -81,7 +90,13 @@ struct Run<'a> {
     /// Students by workshop: asked for here, or only there to be overlapped.
     ranges: BTreeMap<String, Taken>,
     names: BTreeSet<String>,
+    /// Workshops that nobody asked about.
+    others: BTreeSet<String>,
+    /// Scripts that were looked at.
+    scripts: BTreeSet<String>,
 }
+
+type Seen = (Option<ScriptDirs>, BTreeMap<String, Described>);
 
 struct Taken {
     range: StudentRange,
@@ -109,7 +124,7 @@ impl Run<'_> {
         self.report.findings.extend(found);
     }
 
-    fn shelf(&mut self, shelf: &Shelf) -> safefs::Result<()> {
+    fn shelf(&mut self, shelf: &Shelf) -> safefs::Result<Seen> {
         let reader = Reader::open(&shelf.dir, &shelf.shown, shelf.admin.as_ref())?;
         let dirs = ScriptDirs::open(shelf)?;
         if dirs.is_none() {
@@ -145,10 +160,7 @@ impl Run<'_> {
             described.insert(name.to_owned(), about);
         }
         self.names.extend(described.keys().cloned());
-        if let Some(dirs) = dirs {
-            self.scripts(shelf, &dirs, &described);
-        }
-        Ok(())
+        Ok((dirs, described))
     }
 
     fn workshop(
@@ -251,6 +263,7 @@ impl Run<'_> {
 
     /// A workshop that nobody asked about, but whose students are its own.
     fn sibling(&mut self, reader: &Reader, name: &str) {
+        self.others.insert(name.to_owned());
         let path = Path::new(name).join(descriptor::FILE);
         let Some(text) = reader.text_if_there(&path) else {
             return;

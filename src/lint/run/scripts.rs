@@ -95,8 +95,12 @@ impl Run<'_> {
                     continue;
                 }
                 let shown = dir.reader.name(Path::new(name));
+                if !self.scripts.insert(shown.clone()) {
+                    continue;
+                }
                 if shelf.only.is_none() {
-                    let told = script::check_name(&shown, name, &names, &compiled);
+                    let known = self.names.union(&self.others).cloned().collect();
+                    let told = script::check_name(&shown, name, &known, &compiled);
                     self.report.findings.extend(told);
                 }
                 let known = self.known(owner.map_or("", String::as_str), Some(dirs), true);

@@ -66,6 +66,41 @@ fn the_site_s_own_workshops_are_the_default() {
     assert_eq!(all[0]["file"], at("scripts/cleanup-WKSHP-Base.sh").as_str());
 }
 
+/// Public scripts come first, then private ones, whosever the workshop is.
+#[test]
+fn a_private_script_may_be_for_a_public_workshop() {
+    let site = site("base");
+    let at = |name: &str| site.path().join(name).display().to_string();
+    let make = |name: &str, text: &str| {
+        let path = site.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    // Not executable, so that it is told of once.
+    make(
+        "private/scripts/cleanup-WKSHP-Base.sh",
+        "#!/bin/bash\ntrue\n",
+    );
+    make("private/notebooks/WKSHP-Base/wod.yml", "name: hidden\n");
+    let set = [
+        ("WODNOBO", "notebooks"),
+        ("WODSCRIPTDIR", "scripts"),
+        ("WODPRIVNOBO", "private/notebooks"),
+        ("WODSCRIPTPRIVDIR", "private/scripts"),
+        ("WODANSIBLEDIR", "ansible"),
+    ]
+    .map(|(name, place)| format!("{name}={}", at(place)));
+    let set = set.iter().flat_map(|pair| ["-e", pair.as_str()]);
+    let arguments: Vec<&str> = ["--json"].into_iter().chain(set).collect();
+    let all = findings(&lint(site.path(), &arguments));
+    let rules: Vec<&str> = all.iter().map(|f| f["rule"].as_str().unwrap()).collect();
+    assert_eq!(
+        rules,
+        ["descriptor/shadowed", "script/not-executable"],
+        "{all:?}"
+    );
+}
+
 #[test]
 fn without_an_inventory_it_says_what_is_left_out() {
     let site = site("template-undefined");
