@@ -33,6 +33,8 @@ pub struct Place {
     pub column: usize,
     /// The column after the last one.
     pub end_column: usize,
+    /// It goes on over the end of its line, or is a whole file.
+    pub is_cut: bool,
     pub excerpt: Option<Excerpt>,
 }
 
@@ -53,6 +55,7 @@ impl Place {
             line: 0,
             column: 0,
             end_column: 0,
+            is_cut: true,
             excerpt: None,
         }
     }
@@ -93,8 +96,9 @@ impl Finding {
         self
     }
 
+    /// Only what stands on one line can be put there in its place.
     pub fn mend(mut self, text: impl Into<String>) -> Finding {
-        self.mend = Some(text.into());
+        self.mend = Some(text.into()).filter(|_| !self.place.is_cut);
         self
     }
 

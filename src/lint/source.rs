@@ -60,14 +60,16 @@ impl<'a> Source<'a> {
         let line = self.starts.partition_point(|&begin| begin <= start);
         let begin = self.starts[line - 1];
         let whole = self.line(line);
-        let end = floor(self.text, at.end).clamp(start, begin.max(start) + whole.len());
+        let wanted = floor(self.text, at.end).max(start);
+        let end = wanted.min(start.max(begin + whole.len()));
         let column = self.text[begin..start].chars().count() + 1;
-        let length = self.text[start..end.max(start)].chars().count();
+        let length = self.text[start..end].chars().count();
         Place {
             file: self.file.to_owned(),
             line,
             column,
             end_column: column + length,
+            is_cut: end < wanted,
             excerpt: Some(excerpt(whole, column - 1, length)),
         }
     }

@@ -347,7 +347,7 @@ mod tests {
     #[test]
     fn columns_are_those_of_the_author() {
         let error = check("t", "ok\n{{ a.b | default(1) }} {{ c d }}").unwrap_err();
-        assert_eq!((error.line, error.column), (2, Some(30)), "{error}");
+        assert_eq!((error.line, error.column), (2, Some(29)), "{error}");
         let error = check("t", "{% if %}").unwrap_err();
         assert_eq!(error.line, 1);
     }
