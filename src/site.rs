@@ -3,9 +3,11 @@
 
 mod ground;
 mod keys;
+mod lint;
 mod state;
 
 pub use keys::KeyFile;
+pub use lint::{lint_defaults, shelf_of};
 pub use state::{EngineLock, State};
 
 use std::io::ErrorKind;
@@ -64,6 +66,8 @@ fn listed(problems: &[String]) -> String {
     }
 }
 
+type Look<'a> = &'a dyn Fn(&Scope, &str) -> Result<Option<serde_json::Value>, String>;
+
 const SYSTEM_FILE: &str = "/etc/wod.yml";
 /// What a signature's time and ours may differ by, beyond the window.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(30);
@@ -71,6 +75,13 @@ const LONGEST_DELAY: Duration = Duration::from_secs(60);
 
 impl Site {
     pub fn load(source: &Source) -> Result<Site, Misconfigured> {
+        Site::load_with(source, &|scope, name| {
+            scope.get(name).map_err(|e| e.to_string())
+        })
+    }
+
+    /// `look` says what a setting is.
+    fn load_with(source: &Source, look: Look<'_>) -> Result<Site, Misconfigured> {
         let wrong = |problems| Misconfigured {
             inventory: source.inventory.display().to_string(),
             problems,
@@ -86,7 +97,7 @@ impl Site {
             return Err(wrong(vec![problem]));
         }
         let scope = load_scope(source).map_err(wrong)?;
-        let lookup = |name: &str| scope.get(name).map_err(|e| e.to_string());
+        let lookup = |name: &str| look(&scope, name);
         let settings = Settings::read(&lookup)
             .map_err(|all| wrong(all.iter().map(ToString::to_string).collect()))?;
         let state = State::new(&settings.state_dir);
