@@ -146,17 +146,17 @@ const SURE: &[(&str, &str, &str)] = &[
         "the loop asked for it",
     ),
     (
-        "src/templates/vault.rs",
+        "src/templates/vault/envelope.rs",
         "32 and 16 bytes",
         "slices of a fixed array",
     ),
     (
-        "src/templates/vault.rs",
+        "src/templates/vault/envelope.rs",
         "any length is a key",
         "what HMAC is",
     ),
     (
-        "src/templates/vault.rs",
+        "src/templates/vault/envelope.rs",
         "hex is ASCII",
         "it was made two lines above",
     ),
