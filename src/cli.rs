@@ -11,6 +11,7 @@ mod serve;
 mod status;
 mod students;
 mod test_action;
+mod vault;
 mod workshops;
 
 use std::io::IsTerminal;
@@ -90,6 +91,8 @@ enum Command {
     Students(students::Args),
     /// Make, list, retire and remove the keys that mails are signed with
     Keys(keys::Args),
+    /// Encrypt and decrypt files and values as Ansible Vault does
+    Vault(vault::Args),
     /// Try everything out on a backend of its own that leaves nothing behind
     Demo(demo::Args),
     /// Print completions for a shell, or the man page
@@ -122,6 +125,7 @@ pub fn main() -> ExitCode {
         Command::Workshops(args) => workshops::run(&args, &source),
         Command::Students(args) => students::run(&args, &source),
         Command::Keys(args) => keys::run(&args, &source),
+        Command::Vault(args) => vault::run(&args, &source),
         Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => completions::run(&args, Cli::command()),
     };

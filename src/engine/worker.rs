@@ -66,7 +66,7 @@ impl Engine {
         }
         if cursor.state.plan.is_none() && !cursor.state.cancel_asked {
             let planned = facts::plan_for(&self.ports, &row.action, row.students);
-            let planned = planned.and_then(|plan| self.check_scripts(&plan).map(|()| plan));
+            let planned = planned.and_then(|plan| self.check_plan(&plan).map(|()| plan));
             match planned {
                 Ok(plan) => self.note(&mut cursor, &Event::Planned { plan })?,
                 Err(fault) => return self.failed(&row, &mut cursor, None, &fault),

@@ -119,8 +119,7 @@ impl Passwords {
     /// The text in an envelope, with the password of its label, else with any that fits.
     pub fn open(&self, envelope: &str) -> Result<Secret, VaultError> {
         let opened = self.open_bytes(envelope.as_bytes())?;
-        let text =
-            std::str::from_utf8(opened.plain.expose()).map_err(|_| VaultError::NotText)?;
+        let text = std::str::from_utf8(opened.plain.expose()).map_err(|_| VaultError::NotText)?;
         Ok(Secret::new(text.to_owned()))
     }
 

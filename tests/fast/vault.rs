@@ -56,7 +56,10 @@ fn what_does_not_open_says_why() {
     let passwords = Passwords::single(secret("wrong"));
     assert_eq!(
         passwords.open(&vector("plain.txt")),
-        Err(VaultError::WrongPassword { label: None, tried: 1 })
+        Err(VaultError::WrongPassword {
+            label: None,
+            tried: 1
+        })
     );
     assert_eq!(
         Passwords::default().open(&vector("plain.txt")),
