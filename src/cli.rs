@@ -3,6 +3,7 @@
 mod actions;
 mod completions;
 mod demo;
+mod facts;
 mod follow;
 mod ingest;
 mod intake;
@@ -91,6 +92,8 @@ enum Command {
     Students(students::Args),
     /// Make, list, retire and remove the keys that mails are signed with
     Keys(keys::Args),
+    /// Print what workshop scripts may know of workshops and participants
+    Facts(facts::Args),
     /// Encrypt and decrypt files and values as Ansible Vault does
     Vault(vault::Args),
     /// Try everything out on a backend of its own that leaves nothing behind
@@ -125,6 +128,7 @@ pub fn main() -> ExitCode {
         Command::Workshops(args) => workshops::run(&args, &source),
         Command::Students(args) => students::run(&args, &source),
         Command::Keys(args) => keys::run(&args, &source),
+        Command::Facts(args) => facts::run(&args, &source),
         Command::Vault(args) => vault::run(&args, &source),
         Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => completions::run(&args, Cli::command()),

@@ -1,11 +1,13 @@
 //! From an inventory on disk to the parts of a running backend: the one place that knows every
 //! adapter. Each part gets only the settings that it needs.
 
+mod facts;
 mod ground;
 mod keys;
 mod state;
 mod vault;
 
+pub use facts::{Facts, NoFacts, Seated};
 pub use keys::KeyFile;
 pub use state::{EngineLock, State};
 pub use vault::{PasswordSource, VaultId, of_environment as vault_environment, vault_id};
@@ -253,6 +255,10 @@ impl Site {
             private_dir: settings.private_scripts.clone(),
             user: ScriptUser::find(&name)?,
             timeout: settings.script_timeout,
+            functions: Some(scripts::Functions {
+                dir: self.state.lib(),
+                program: std::env::current_exe().unwrap_or_else(|_| "wod".into()),
+            }),
             log_dir: self.state.logs(),
             base_env: plain.iter().chain(&secret).map(pair).collect(),
             secrets: secret.iter().map(|e| Secret::new(e.text.clone())).collect(),
@@ -315,6 +321,9 @@ impl Site {
             let policy = policy(&settings, workshops, seats);
             if let Err(e) = gatefile::publish(&dir, &policy) {
                 tracing::error!("the gate's policy in {} stays old: {e}", dir.display());
+            }
+            if let Err(e) = Facts::new(workshops, seats).publish(&dir) {
+                tracing::error!("the facts in {} stay old: {e}", dir.display());
             }
         })
     }

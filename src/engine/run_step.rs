@@ -254,6 +254,7 @@ impl Engine {
             ("WODACTION".to_owned(), row.id.to_string()),
             ("WODSTATEDIR".to_owned(), state),
         ]);
+        let token = self.ports.registry.access_token()?;
         let call = ScriptCall {
             action: row.id.to_string(),
             phase,
@@ -261,6 +262,7 @@ impl Engine {
             workshop: &asked.name,
             environment,
             password: Some(&password),
+            token: token.as_ref(),
         };
         self.ports.scripts.run(&call)
     }

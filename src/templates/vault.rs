@@ -29,16 +29,16 @@ pub enum VaultError {
     )]
     Unknown(String),
     #[error(
-        "a vault value{} needs a password and none is configured; set VAULTPWD or vault_secret, \
-         or give --vault-id", of(.label)
+        "a vault value{} needs a password and none is configured; set VAULTPWD or vault_secret",
+        of(.label)
     )]
     NoPassword { label: Option<String> },
     #[error(
-        "none of the {tried} vault passwords opens a vault value{}; check VAULTPWD, vault_secret \
-         and --vault-id", of(.label)
+        "none of the {tried} vault passwords opens a vault value{}; check VAULTPWD and vault_secret",
+        of(.label)
     )]
     WrongPassword { label: Option<String>, tried: usize },
-    #[error("there is no vault password with id {0}; give --vault-id {0}@FILE")]
+    #[error("there is no vault password with id {0}")]
     NoSuchId(String),
     #[error("a vault value holds bytes that are no UTF-8 text; such things belong in files")]
     NotText,

@@ -65,7 +65,7 @@ impl Input {
             bail!("{self} is not encrypted: it does not start with $ANSIBLE_VAULT");
         }
         let opened = passwords.open_bytes(self.bytes());
-        opened.with_context(|| format!("{self} stays closed"))
+        opened.with_context(|| format!("{self} stays closed; --vault-id names a password"))
     }
 
     /// Where it came from; stdout for stdin.
