@@ -1,4 +1,7 @@
 //! Scripts that a student gets as executables only: rendered, compiled by shc out of reach.
+//!
+//! No file and no argument shows the text before the student runs it. While it runs, shc hands the
+//! text to the shell as an argument: nothing here can hide it from whoever looks just then.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -19,6 +19,8 @@ use envelope::{Envelope, Keys, MAGIC};
 /// the pass files that it ever read.
 const MOST_KEYS: usize = 1024;
 
+type Derived = Arc<OnceLock<Keys>>;
+
 /// Why an envelope did not open, or could not be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VaultError {
@@ -88,7 +90,8 @@ pub struct Passwords(Arc<Ring>);
 #[derive(Default)]
 struct Ring {
     passwords: Vec<(Option<String>, Secret)>,
-    keys: Mutex<HashMap<(usize, Vec<u8>), Arc<OnceLock<Keys>>>>,
+    /// By password and salt.
+    keys: Mutex<HashMap<(usize, Vec<u8>), Derived>>,
 }
 
 impl fmt::Debug for Passwords {

@@ -59,6 +59,15 @@ const RAW_FILES: &[(&str, &str)] = &[
         "makes the demo's own directories before there are students",
     ),
     ("src/cli/status.rs", "counts the spool"),
+    (
+        "src/cli/vault/edit.rs",
+        "a directory of its own, and what the admin edits",
+    ),
+    (
+        "src/cli/vault/files.rs",
+        "the site's secrets, named by its admin; as whoever runs it",
+    ),
+    ("src/cli/vault/prompt.rs", "opens /dev/tty"),
     ("src/exec/end.rs", "reads /proc"),
     ("src/exec/pump.rs", "sets a pipe's flags"),
     ("src/exec/service.rs", "is handed open files only"),
@@ -80,6 +89,7 @@ const RAW_FILES: &[(&str, &str)] = &[
         "src/site/state.rs",
         "makes WODSTATEDIR, which is the engine's own",
     ),
+    ("src/site/vault.rs", "reads the site's password files"),
 ];
 
 /// Panics that cannot happen: file, words of the `expect`, why not.

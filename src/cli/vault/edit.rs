@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use rustix::fs::statfs;
+use rustix::fs::{FsWord, statfs};
 
 use crate::exec::Cmd;
 use crate::templates::{Passwords, Plain};
@@ -14,8 +14,8 @@ use crate::templates::{Passwords, Plain};
 use super::files::{self, Input};
 
 /// `statfs(2)`
-const TMPFS: i64 = 0x0102_1994;
-const RAMFS: i64 = 0x8584_58f6;
+const TMPFS: FsWord = 0x0102_1994;
+const RAMFS: FsWord = 0x8584_58f6;
 
 pub fn edit(input: &Input, passwords: &Passwords) -> anyhow::Result<()> {
     let path = input.path()?;
@@ -75,9 +75,8 @@ struct Place {
 impl Place {
     fn make() -> anyhow::Result<Place> {
         let own = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-        let in_memory = |dir: &PathBuf| {
-            statfs(dir).is_ok_and(|fs| [TMPFS, RAMFS].contains(&(fs.f_type as i64)))
-        };
+        let in_memory =
+            |dir: &PathBuf| statfs(dir).is_ok_and(|fs| [TMPFS, RAMFS].contains(&fs.f_type));
         let parents = [own, Some("/dev/shm".into()), Some("/run".into())];
         let mut parents: Vec<PathBuf> = parents.into_iter().flatten().filter(in_memory).collect();
         parents.push(std::env::temp_dir());

@@ -342,20 +342,18 @@ fn a_crash_during_an_edit_leaves_the_file() {
     desk.put("secrets", "a: 1\n", 0o600);
     desk.done("encrypt --vault-id one secrets");
     let sealed = desk.get("secrets");
-    let editor = desk.put(
-        "editor",
-        "#!/bin/sh\necho \"$1\" >running\nexec sleep 60\n",
-        0o700,
-    );
-    let mut command = desk.command("edit --vault-id one secrets");
+    let running = desk.path("running");
     let note = format!(
         "#!/bin/sh\necho $$ \"$1\" >{}\nexec sleep 60\n",
-        desk.path("running").display()
+        running.display()
     );
-    fs::write(&editor, note).unwrap();
+    let editor = desk.put("editor", &note, 0o700);
+    let mut command = desk.command("edit --vault-id one secrets");
     let mut child = command.env("EDITOR", &editor).spawn().unwrap();
     let until = Instant::now() + Duration::from_secs(20);
-    while fs::read_to_string(desk.path("running")).is_ok_and(|text| text.ends_with('\n')) == false {
+    let is_running =
+        || fs::read_to_string(desk.path("running")).is_ok_and(|text| text.ends_with('\n'));
+    while !is_running() {
         assert!(Instant::now() < until, "no editor was started");
         std::thread::sleep(Duration::from_millis(10));
     }
