@@ -1,6 +1,7 @@
 //! The vault against envelopes that the real `ansible-vault` sealed (`tests/cases/vault`).
 
 mod command;
+mod site;
 
 use std::fs;
 use std::path::Path;
