@@ -4,11 +4,13 @@
 mod facts;
 mod ground;
 mod keys;
+mod lint;
 mod state;
 mod vault;
 
 pub use facts::{Facts, NoFacts, Seated};
 pub use keys::KeyFile;
+pub use lint::{lint_defaults, shelf_of};
 pub use state::{EngineLock, State};
 pub use vault::{PasswordSource, VaultId, of_environment as vault_environment, vault_id};
 
@@ -69,11 +71,20 @@ fn listed(problems: &[String]) -> String {
     }
 }
 
+type Look<'a> = &'a dyn Fn(&Scope, &str) -> Result<Option<serde_json::Value>, String>;
+
 const SYSTEM_FILE: &str = "/etc/wod.yml";
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
 
 impl Site {
     pub fn load(source: &Source) -> Result<Site, Misconfigured> {
+        Site::load_with(source, &|scope, name| {
+            scope.get(name).map_err(|e| e.to_string())
+        })
+    }
+
+    /// `look` says what a setting is.
+    fn load_with(source: &Source, look: Look<'_>) -> Result<Site, Misconfigured> {
         let wrong = |problems| Misconfigured {
             inventory: source.inventory.display().to_string(),
             problems,
@@ -89,7 +100,7 @@ impl Site {
             return Err(wrong(vec![problem]));
         }
         let scope = load_scope(source).map_err(wrong)?;
-        let lookup = |name: &str| scope.get(name).map_err(|e| e.to_string());
+        let lookup = |name: &str| look(&scope, name);
         let settings = Settings::read(&lookup)
             .map_err(|all| wrong(all.iter().map(ToString::to_string).collect()))?;
         let state = State::new(&settings.state_dir);

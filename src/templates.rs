@@ -6,6 +6,7 @@
 mod engine;
 mod environment;
 mod filters;
+pub mod inspect;
 mod mutable;
 mod python;
 mod resolver;

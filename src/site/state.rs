@@ -9,7 +9,7 @@ use nix::fcntl::{Flock, FlockArg};
 
 use crate::content::Admin;
 use crate::ports::Fault;
-use crate::safefs::Dir;
+use crate::safefs::{self, Dir};
 
 /// WODSTATEDIR. Only `spool` takes anything from others, only `public` shows anything to them.
 #[derive(Debug, Clone)]
@@ -104,6 +104,12 @@ impl State {
         Dir::open_root(&self.spool())
             .and_then(|spool| spool.let_in_writers(&uids))
             .map_err(|e| Fault::of_files("the spool cannot be opened to the intake", &e))?;
+        // What an engine that was killed was writing there.
+        for dir in [self.lib(), self.public()] {
+            Dir::open_root(&dir)
+                .and_then(|dir| safefs::remove_unfinished(&dir))
+                .map_err(|e| Fault::of_files(format!("{} cannot be tidied", dir.display()), &e))?;
+        }
         Dir::open_root(&self.lib())
             .and_then(|lib| lib.write(FUNCTIONS.as_ref(), FUNCTIONS_TEXT.as_bytes(), 0o644))
             .map_err(|e| Fault::of_files(format!("{FUNCTIONS} cannot be written"), &e))?;
@@ -124,7 +130,7 @@ impl State {
     /// of the site's own stays.
     pub fn offer_functions(&self, scripts: &Path) -> Result<(), Fault> {
         let ours = self.lib().join(FUNCTIONS);
-        let fault = |e: &crate::safefs::Error| {
+        let fault = |e: &safefs::Error| {
             let at = scripts.display();
             Fault::of_files(format!("{FUNCTIONS} cannot be linked into {at}"), e)
         };
