@@ -3,6 +3,7 @@
 mod actions;
 mod completions;
 mod demo;
+mod facts;
 mod follow;
 mod ingest;
 mod intake;
@@ -13,6 +14,7 @@ mod serve;
 mod status;
 mod students;
 mod test_action;
+mod vault;
 mod workshops;
 
 use std::io::IsTerminal;
@@ -94,6 +96,10 @@ enum Command {
     Journal(journal::Args),
     /// Make, list, retire and remove the keys that mails are signed with
     Keys(keys::Args),
+    /// Print what workshop scripts may know of workshops and participants
+    Facts(facts::Args),
+    /// Encrypt and decrypt files and values as Ansible Vault does
+    Vault(vault::Args),
     /// Try everything out on a backend of its own that leaves nothing behind
     Demo(demo::Args),
     /// Print completions for a shell, or the man page
@@ -127,6 +133,8 @@ pub fn main() -> ExitCode {
         Command::Students(args) => students::run(&args, &source),
         Command::Journal(args) => journal::run(&args, &source),
         Command::Keys(args) => keys::run(&args, &source),
+        Command::Facts(args) => facts::run(&args, &source),
+        Command::Vault(args) => vault::run(&args, &source),
         Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => completions::run(&args, Cli::command()),
     };

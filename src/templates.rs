@@ -18,4 +18,4 @@ mod vault;
 
 pub use environment::{Renderer, TemplateError};
 pub use scope::{Export, Exports, Scope};
-pub use vault::{Passwords, VaultError, seal};
+pub use vault::{Opened, Passwords, Plain, VaultError, is_sealed, seal};

@@ -6,19 +6,19 @@ use std::path::{Path, PathBuf};
 use crate::domain::{Secret, Student, WorkshopName};
 use crate::ports::Fault;
 use crate::safefs::{self, Dir, Owner};
-use crate::templates;
+use crate::templates::Passwords;
 
 use super::Admin;
 
 pub struct PassFiles {
     /// The `pass` directory; None when the site has no private inventory.
     dir: Option<PathBuf>,
-    vault: Option<Secret>,
+    vault: Passwords,
     admin: Option<Admin>,
 }
 
 impl PassFiles {
-    pub fn new(dir: Option<PathBuf>, vault: Option<Secret>, admin: Option<Admin>) -> PassFiles {
+    pub fn new(dir: Option<PathBuf>, vault: Passwords, admin: Option<Admin>) -> PassFiles {
         PassFiles { dir, vault, admin }
     }
 
@@ -27,24 +27,36 @@ impl PassFiles {
         Some(self.dir.as_ref()?.join(file_name(workshop, student)))
     }
 
-    /// Permanent when the site has no private inventory or no vault password.
+    /// Whether a pass file can be written at all. Permanent when the site has no private inventory
+    /// or no vault password.
+    pub fn check(&self, workshop: &WorkshopName) -> Result<(), Fault> {
+        self.place(workshop).and_then(open).map(drop)
+    }
+
+    fn place(&self, workshop: &WorkshopName) -> Result<&Path, Fault> {
+        let missing = |what| {
+            Fault::permanent(format!(
+                "workshop {workshop} needs a pass file (varpass or ldap: true) but {what} is not set"
+            ))
+        };
+        if self.vault.is_empty() {
+            return Err(missing("VAULTPWD (or vault_secret in WODANSIBLEPRIVDIR)"));
+        }
+        let dir = self.dir.as_deref();
+        dir.ok_or_else(|| missing("WODANSIBLEPRIVDIR or WODGROUP"))
+    }
+
+    /// Fails as [`PassFiles::check`] does.
     pub fn write(
         &self,
         workshop: &WorkshopName,
         student: Student,
         password: &Secret,
     ) -> Result<(), Fault> {
-        let missing = |what| {
-            Fault::permanent(format!(
-                "workshop {workshop} needs a pass file (varpass or ldap: true) but {what} is not set"
-            ))
-        };
-        let path = self
-            .dir
-            .as_ref()
-            .ok_or_else(|| missing("WODANSIBLEPRIVDIR or WODGROUP"))?;
-        let vault = self.vault.as_ref().ok_or_else(|| missing("VAULTPWD"))?;
-        let sealed = templates::seal(vault, None, password)
+        let path = self.place(workshop)?;
+        let sealed = self
+            .vault
+            .seal(None, password.expose().as_bytes())
             .map_err(|e| Fault::retry("the password cannot be encrypted").because(&e))?;
         let mut text = String::from("PASSSTU: !vault |\n");
         for line in sealed.lines() {
@@ -158,13 +170,13 @@ mod tests {
         for name in kept.iter().chain(&gone) {
             std::fs::write(dir.path().join(name), "").unwrap();
         }
-        let files = PassFiles::new(Some(dir.path().to_owned()), None, None);
+        let files = PassFiles::new(Some(dir.path().to_owned()), Passwords::default(), None);
         for _ in 0..2 {
             files.remove_all(Student::new(12).unwrap()).unwrap();
         }
         let there = |name: &&str| dir.path().join(name).exists();
         assert!(kept.iter().all(there) && !gone.iter().any(there));
-        let none = PassFiles::new(Some(dir.path().join("none")), None, None);
+        let none = PassFiles::new(Some(dir.path().join("none")), Passwords::default(), None);
         none.remove_all(Student::FIRST).unwrap();
     }
 }

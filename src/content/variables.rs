@@ -63,9 +63,13 @@ impl Variables {
             .iter()
             .map(|dir| dir.join(format!("variables_{name}.yml")))
             .chain(pass_file);
+        let unlock = |envelope: &str| match self.base.passwords().open(envelope) {
+            Ok(text) => Ok(text.expose().to_owned()),
+            Err(e) => Err(e.to_string()),
+        };
         let mut vars = Vars::default();
         for file in files.filter(|file| file.exists()) {
-            vars.read_over(&file, None).map_err(|problem| {
+            vars.read_over(&file, Some(&unlock)).map_err(|problem| {
                 Fault::permanent(format!("the variables of {name} cannot be read"))
                     .because(&problem)
             })?;

@@ -69,7 +69,7 @@ impl Engine {
                 return self.refused_as_late(&row, &mut cursor, create, owner);
             }
             let planned = facts::plan_for(&self.ports, &row.action, row.students);
-            let planned = planned.and_then(|plan| self.check_scripts(&plan).map(|()| plan));
+            let planned = planned.and_then(|plan| self.check_plan(&plan).map(|()| plan));
             match planned {
                 Ok(plan) => self.note(&mut cursor, &Event::Planned { plan })?,
                 Err(fault) => return self.failed(&row, &mut cursor, None, &fault),

@@ -1,6 +1,6 @@
 //! The local registry's tables: who sits where, with which password, how far they came.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{OptionalExtension, params};
 
@@ -157,6 +157,17 @@ impl Journal {
             }
         }
         Ok(seats)
+    }
+
+    /// Those with a seat whose CLEANUP is over.
+    pub fn cleaned_participants(&self) -> Result<BTreeSet<Participant>> {
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached("select id from participants where student is not null and cleaned")?;
+        let rows = statement.query_map([], |row| row.get::<_, u32>(0))?;
+        Ok(rows
+            .map(|id| id.map(Participant::new))
+            .collect::<rusqlite::Result<_>>()?)
     }
 
     pub fn seats(&self) -> Result<Vec<SeatRow>> {

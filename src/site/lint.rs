@@ -32,10 +32,15 @@ impl Site {
     /// What templates and descriptors are held against.
     pub fn lint_facts(&self) -> lint::Site {
         let settings = &self.settings;
+        // One that is closed in a vault counts as set.
+        let is_unset = match self.scope.get("VAULTPWD") {
+            Ok(value) => value.is_none_or(|value| value == "" || value.is_null()),
+            Err(_) => false,
+        };
         let missing = [
             ("WODGROUP", settings.group.is_none()),
             ("WODANSIBLEPRIVDIR", settings.pass_dir.is_none()),
-            ("VAULTPWD", settings.vault.is_none()),
+            ("VAULTPWD", is_unset && self.scope.passwords().is_empty()),
         ];
         let variables = self.scope.names();
         let appliances = variables.iter().filter(|name| {

@@ -167,7 +167,7 @@ impl Scope {
         stated.chain(self.over.keys().cloned()).collect()
     }
 
-    pub(super) fn passwords(&self) -> &Passwords {
+    pub fn passwords(&self) -> &Passwords {
         &self.site.passwords
     }
 }

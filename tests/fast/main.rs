@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests start what they like")]
 
 mod docs;
+mod functions;
 mod hostile_homes;
 mod intake;
 mod inventory;
