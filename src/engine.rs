@@ -55,8 +55,8 @@ pub struct Content {
 impl Content {
     /// Renders templates with the variables of this seat as they are now.
     fn renderer(&self, asked: &AskedWorkshop, student: Student) -> Result<OwnedRender, Fault> {
-        let pass_file = self.pass_files.path(&asked.name, student);
-        self.variables.renderer(asked, student, pass_file)
+        let pass_files = self.pass_files.paths(&asked.name, student);
+        self.variables.renderer(asked, student, pass_files)
     }
 }
 

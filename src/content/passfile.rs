@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::domain::{Secret, Student, WorkshopName};
+use crate::domain::{AskedWorkshop, Secret, Student, Variant, WorkshopName};
 use crate::ports::Fault;
 use crate::safefs::{self, Dir, Owner};
 use crate::templates::Passwords;
@@ -22,9 +22,12 @@ impl PassFiles {
         PassFiles { dir, vault, admin }
     }
 
-    /// Where the file of this seat is, whether it is there or not.
-    pub fn path(&self, workshop: &WorkshopName, student: Student) -> Option<PathBuf> {
-        Some(self.dir.as_ref()?.join(file_name(workshop, student)))
+    /// Where the files of this seat are, whether they are there or not: ours, and the one that a
+    /// create script makes who goes by the name as asked.
+    pub fn paths(&self, workshop: &WorkshopName, student: Student) -> Vec<PathBuf> {
+        let names = names(workshop, student).into_iter();
+        let dir = self.dir.as_ref();
+        names.filter_map(|name| Some(dir?.join(name))).collect()
     }
 
     /// Whether a pass file can be written at all. Permanent when the site has no private inventory
@@ -64,7 +67,7 @@ impl PassFiles {
             text.push_str(line);
             text.push('\n');
         }
-        let name = file_name(workshop, student);
+        let [name, _] = names(workshop, student);
         let dir = open(path)?;
         let written = match &self.admin {
             None => dir.write(name.as_ref(), text.as_bytes(), 0o600),
@@ -118,13 +121,15 @@ impl PassFiles {
         let Some(path) = &self.dir else {
             return Ok(());
         };
-        let name = file_name(workshop, student);
-        match Dir::open_root(path) {
-            Err(e) if e.is_not_found() => Ok(()),
-            opened => opened
-                .and_then(|dir| dir.remove_file(name.as_ref()))
-                .map_err(|e| fault(&name, &e)),
+        let dir = match Dir::open_root(path) {
+            Err(e) if e.is_not_found() => return Ok(()),
+            opened => opened.map_err(|e| fault(&path.display().to_string(), &e))?,
+        };
+        for name in names(workshop, student) {
+            dir.remove_file(name.as_ref())
+                .map_err(|e| fault(&name, &e))?;
         }
+        Ok(())
     }
 }
 
@@ -137,8 +142,13 @@ fn open(path: &Path) -> Result<Dir, Fault> {
     })
 }
 
-fn file_name(workshop: &WorkshopName, student: Student) -> String {
-    format!("variables_{workshop}_{student}.yml")
+/// By the workshop's name, and by its name as a challenge.
+fn names(workshop: &WorkshopName, student: Student) -> [String; 2] {
+    let challenge = AskedWorkshop {
+        name: workshop.clone(),
+        variant: Variant::Challenge,
+    };
+    [workshop.to_string(), challenge.asked()].map(|name| format!("variables_{name}_{student}.yml"))
 }
 
 /// A workshop's name may have `_` in it, too; the student is behind the last one.
@@ -176,6 +186,19 @@ mod tests {
         }
         let there = |name: &&str| dir.path().join(name).exists();
         assert!(kept.iter().all(there) && !gone.iter().any(there));
+        let workshop: WorkshopName = "WKSHP-A".parse().unwrap();
+        let student = Student::new(12).unwrap();
+        let both = files.paths(&workshop, student);
+        let named: Vec<_> = both.iter().map(|path| path.file_name().unwrap()).collect();
+        assert_eq!(
+            named,
+            ["variables_WKSHP-A_12.yml", "variables_CHLG-A_12.yml"]
+        );
+        for path in &both {
+            std::fs::write(path, "").unwrap();
+        }
+        files.remove(&workshop, student).unwrap();
+        assert!(both.iter().all(|path| !path.exists()));
         let none = PassFiles::new(Some(dir.path().join("none")), Passwords::default(), None);
         none.remove_all(Student::FIRST).unwrap();
     }
