@@ -17,6 +17,8 @@ mod deliver;
 mod demo;
 mod directory;
 mod faults;
+mod functions;
+mod history;
 mod hub;
 mod hub_faults;
 mod last_guest;
