@@ -1,11 +1,11 @@
 //! `wod deliver` on a host with real accounts, homes and hub users.
 
+mod accounts;
 mod cleanup;
 mod hostile;
 mod hub;
 mod kills;
 mod seats;
-mod students;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

@@ -75,7 +75,13 @@ fn foreign() -> Vec<String> {
 
 fn each_kill(args: &[&str], again: &dyn Fn(), foreign: &[String], ends: &dyn Fn()) -> usize {
     let mut kills = 0;
-    for before in 0.. {
+    // All of them take ten minutes: see `make matrix`.
+    let step = if std::env::var_os("WOD_MATRIX").is_some() {
+        1
+    } else {
+        6
+    };
+    for before in (0..).step_by(step) {
         again();
         let (killed, effects) = run(args, before);
         sound(foreign);
@@ -125,6 +131,6 @@ fn the_account_files_are_whole_whenever_a_run_is_killed() {
         println!(
             "killed {made} times while accounts were made, {removed} times while some were removed"
         );
-        assert!(made > 20 && removed > 20, "{made}, {removed}");
+        assert!(made > 15 && removed > 15, "{made}, {removed}");
     });
 }
