@@ -6,11 +6,13 @@ mod demo;
 mod follow;
 mod ingest;
 mod intake;
+mod inventory;
 mod keys;
 mod serve;
 mod status;
 mod students;
 mod test_action;
+mod vars;
 mod workshops;
 
 use std::io::IsTerminal;
@@ -64,8 +66,8 @@ struct Cli {
 
 #[derive(Args, Clone)]
 struct SiteArgs {
-    /// Directory with hosts and group_vars [default: /etc/wod/inventory, else ./inventory]
-    #[arg(short, long, global = true, env = "WODINVENTORY", value_name = "DIR")]
+    /// Directory with hosts and group_vars, or a hosts file beside them [default: /etc/wod/inventory, else ./inventory]
+    #[arg(short, long, global = true, env = "WODINVENTORY", value_name = "PATH")]
     inventory: Option<PathBuf>,
     /// Set a variable over the inventory's; may be repeated
     #[arg(short = 'e', long = "extra-var", global = true, value_name = "NAME=VALUE", value_parser = pair)]
@@ -88,6 +90,10 @@ enum Command {
     Workshops(workshops::Args),
     /// List the students' seats, verify that nothing is left on one
     Students(students::Args),
+    /// List the inventory, or the variables of one host, as ansible-inventory does
+    Inventory(inventory::Args),
+    /// Show variables: their values and where they come from, secrets masked
+    Vars(vars::Args),
     /// Make, list, retire and remove the keys that mails are signed with
     Keys(keys::Args),
     /// Try everything out on a backend of its own that leaves nothing behind
@@ -121,6 +127,8 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(&args, &source),
         Command::Workshops(args) => workshops::run(&args, &source),
         Command::Students(args) => students::run(&args, &source),
+        Command::Inventory(args) => inventory::run(&args, &source),
+        Command::Vars(args) => vars::run(&args, &source),
         Command::Keys(args) => keys::run(&args, &source),
         Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => completions::run(&args, Cli::command()),

@@ -3,11 +3,13 @@
 //! Values stay raw here: a text may still be a template or a vault envelope.
 //! Rendering and decryption stand above, in `templates`.
 
+mod facts;
 mod files;
 mod groups;
 mod hosts;
 mod hosts_ini;
 mod hosts_yaml;
+mod known;
 mod listing;
 mod literal;
 mod range;
@@ -19,7 +21,9 @@ mod vars;
 mod words;
 mod yaml;
 
+pub use facts::{DATE_FORMAT, HostFacts, Machine};
 pub use hosts::Inventory;
+pub use known::{KNOWN, is_secret_name, meant, nearest};
 pub use scalar::is_plain_text;
 pub use settings::{AccountsKind, HubSettings, LdapSettings, Settings, Wrong};
 pub use sources::{Sources, load, load_extra, load_with};

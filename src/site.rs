@@ -2,10 +2,13 @@
 //! adapter. Each part gets only the settings that it needs.
 
 mod ground;
+mod host;
 mod keys;
+mod scope;
 mod state;
 
 pub use keys::KeyFile;
+pub use scope::inventory;
 pub use state::{EngineLock, State};
 
 use std::io::ErrorKind;
@@ -24,15 +27,15 @@ use crate::adapters::scripts::{self, ScriptUser, WorkshopScripts};
 use crate::content::{
     Admin, Compiler, Homes, HomesConfig, PassFiles, Publisher, PublisherConfig, Variables,
 };
-use crate::domain::{Secret, Workshop};
+use crate::domain::{AskedWorkshop, Secret, Student, Workshop};
 use crate::engine::{self, Content, Engine, Ports, retry};
 use crate::intake::gate::{Policy, SeatsKnown};
 use crate::intake::gatefile;
 use crate::intake::spool::Reader;
-use crate::inventory::{self, AccountsKind, HubSettings, Settings, Sources, Value, Vars};
+use crate::inventory::{AccountsKind, HubSettings, Settings, Wrong};
 use crate::journal::Journal;
 use crate::ports::{Accounts, Directory, Fault, Hub, Notify, Registry, SeatMap};
-use crate::templates::{Passwords, Scope};
+use crate::templates::Scope;
 
 /// Where a site's inventory is, and what the command line puts over it.
 #[derive(Debug, Clone)]
@@ -47,6 +50,8 @@ pub struct Site {
     pub settings: Settings,
     pub state: State,
     scope: Scope,
+    /// What is odd about the inventory and stops nothing.
+    warnings: Vec<String>,
 }
 
 /// Everything that is wrong with a configuration, one line each.
@@ -57,6 +62,15 @@ pub struct Misconfigured {
     problems: Vec<String>,
 }
 
+impl Misconfigured {
+    fn new(source: &Source, problems: Vec<String>) -> Misconfigured {
+        Misconfigured {
+            inventory: source.inventory.display().to_string(),
+            problems,
+        }
+    }
+}
+
 fn listed(problems: &[String]) -> String {
     match problems {
         [one] => format!(" {one}"),
@@ -64,35 +78,42 @@ fn listed(problems: &[String]) -> String {
     }
 }
 
-const SYSTEM_FILE: &str = "/etc/wod.yml";
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
 
 impl Site {
     pub fn load(source: &Source) -> Result<Site, Misconfigured> {
-        let wrong = |problems| Misconfigured {
-            inventory: source.inventory.display().to_string(),
-            problems,
-        };
-        let problem = match source.inventory.metadata() {
-            Ok(there) if there.is_dir() => None,
-            Err(e) if e.kind() == ErrorKind::PermissionDenied => {
-                Some(format!("{e}; run wod with sudo"))
-            }
-            _ => Some("there is no such directory; name it with --inventory".to_owned()),
-        };
-        if let Some(problem) = problem {
-            return Err(wrong(vec![problem]));
-        }
-        let scope = load_scope(source).map_err(wrong)?;
-        let lookup = |name: &str| scope.get(name).map_err(|e| e.to_string());
+        let wrong = |problems| Misconfigured::new(source, problems);
+        exists(source).map_err(wrong)?;
+        let (scope, warnings) = scope::load(source).map_err(wrong)?;
+        let lookup = |name: &str| scope.get(name).map_err(|e| why(&scope, name, &e.message));
         let settings = Settings::read(&lookup)
-            .map_err(|all| wrong(all.iter().map(ToString::to_string).collect()))?;
+            .map_err(|all| wrong(all.iter().map(|one| placed(&scope, one)).collect()))?;
         let state = State::new(&settings.state_dir);
         Ok(Site {
             settings,
             state,
             scope,
+            warnings,
         })
+    }
+
+    /// Logs what is odd about the inventory.
+    pub fn warn(&self) {
+        for warning in &self.warnings {
+            tracing::warn!("{warning}");
+        }
+    }
+
+    /// The variables of the inventory, for this host.
+    pub fn variables(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// The variables that a seat's templates see.
+    pub fn seat_variables(&self, asked: &AskedWorkshop, student: Student) -> Result<Scope, Fault> {
+        let content = self.content()?;
+        let pass_file = content.pass_files.path(&asked.name, student);
+        content.variables.seat(asked, student, pass_file)
     }
 
     /// WODUSER as the host knows it; None in a sandbox.
@@ -332,35 +353,29 @@ fn policy(settings: &Settings, workshops: &[Workshop], seats: &SeatMap) -> Polic
     }
 }
 
-/// The private overlay is named by variables of the public part, so that is read first.
-fn load_scope(source: &Source) -> Result<Scope, Vec<String>> {
-    let mut sources = Sources {
-        inventory_dir: Some(source.inventory.clone()),
-        system_file: Some(PathBuf::from(SYSTEM_FILE)),
-        set: source.set.clone(),
-        ..Sources::default()
+/// Whether there is an inventory that we may look at.
+fn exists(source: &Source) -> Result<(), Vec<String>> {
+    let problem = match source.inventory.metadata() {
+        Ok(_) => return Ok(()),
+        Err(e) if e.kind() == ErrorKind::PermissionDenied => format!("{e}; run wod with sudo"),
+        Err(_) => "there is no such directory; name it with --inventory".to_owned(),
     };
-    let first = scope(load(&sources)?);
-    let path = |name: &str| text(&first, name).map(PathBuf::from);
-    sources.group = text(&first, "WODGROUP");
-    sources.private_dir =
-        path("WODANSIBLEPRIVDIR").or_else(|| Some(path("WODPRIVDIR")?.join("ansible")));
-    Ok(scope(load(&sources)?))
+    Err(vec![problem])
 }
 
-fn load(sources: &Sources) -> Result<Vars, Vec<String>> {
-    inventory::load(sources).map_err(|all| all.iter().map(ToString::to_string).collect())
+/// Why a setting has no value; name and place are told with every wrong one.
+fn why(scope: &Scope, name: &str, message: &str) -> String {
+    let place = scope.stated(name).map(|variable| &variable.origin);
+    let own = place.and_then(|place| message.strip_prefix(&format!("variable {name} ({place}): ")));
+    own.unwrap_or(message).to_owned()
 }
 
-fn scope(vars: Vars) -> Scope {
-    let vault = vars.get("VAULTPWD").map(|variable| &variable.value);
-    let passwords = match vault {
-        Some(Value::Text(password) | Value::Unsafe(password)) => {
-            Passwords::single(Secret::new(password.clone()))
-        }
-        _ => Passwords::default(),
-    };
-    Scope::new(vars, passwords)
+/// A wrong setting with the place that states it.
+fn placed(scope: &Scope, wrong: &Wrong) -> String {
+    match scope.stated(&wrong.name) {
+        Some(variable) => format!("{}: {wrong}", variable.origin),
+        None => wrong.to_string(),
+    }
 }
 
 fn text(scope: &Scope, name: &str) -> Option<String> {

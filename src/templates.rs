@@ -6,6 +6,7 @@
 mod engine;
 mod environment;
 mod filters;
+mod hosts;
 mod mutable;
 mod python;
 mod resolver;
@@ -16,5 +17,6 @@ mod values;
 mod vault;
 
 pub use environment::{Renderer, TemplateError};
+pub use hosts::Hosts;
 pub use scope::{Export, Exports, Scope};
 pub use vault::{Passwords, VaultError, seal};

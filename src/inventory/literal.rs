@@ -373,7 +373,7 @@ mod tests {
 
     #[test]
     fn as_literal_eval_reads_it() {
-        let list = |items: &[Value]| Value::List(items.to_vec());
+        let list = Value::List;
         let one = Value::Int(1);
         for (written, read) in [
             ("1", Value::Int(1)),
@@ -390,13 +390,16 @@ mod tests {
             ("...", text("...")),
             ("1 # one", Value::Int(1)),
             ("(1)", Value::Int(1)),
-            ("1,", list(&[one.clone()])),
-            ("()", list(&[])),
-            ("(1,)", list(&[one.clone()])),
-            ("[1]", list(&[one.clone()])),
-            ("[1, [None],]", list(&[one.clone(), list(&[Value::Null])])),
-            ("{1, 1}", list(&[one.clone()])),
-            ("set()", list(&[])),
+            ("1,", list(vec![one.clone()])),
+            ("()", list(vec![])),
+            ("(1,)", list(vec![one.clone()])),
+            ("[1]", list(vec![one.clone()])),
+            (
+                "[1, [None],]",
+                list(vec![one.clone(), list(vec![Value::Null])]),
+            ),
+            ("{1, 1}", list(vec![one.clone()])),
+            ("set()", list(vec![])),
             ("{}", Value::Map(Map::default())),
             ("'a' \"b\"", text("ab")),
             ("b'\\x41'", text("A")),

@@ -59,11 +59,6 @@ pub(super) fn hosts(pattern: &str) -> Result<Hosts, String> {
     Ok(Hosts { names, port })
 }
 
-/// Whether a name is an IPv4 or IPv6 address: it has no short form.
-pub(super) fn is_address(name: &str) -> bool {
-    name.parse::<std::net::IpAddr>().is_ok()
-}
-
 type Address<'a> = Option<(&'a str, Option<i128>)>;
 
 fn address(pattern: &str) -> Result<Address<'_>, String> {

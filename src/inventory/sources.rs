@@ -43,7 +43,11 @@ pub fn load_with(sources: &Sources, unlock: Option<Unlock>) -> Result<Vars, Vec<
         None => Vars::default(),
         Some(dir) => match Inventory::read(dir, unlock) {
             Ok(inventory) => sure(inventory.vars_of(None, group, unlock)),
-            Err(all) => sure(Err(all)),
+            Err(mut all) => {
+                let name = group.unwrap_or("all");
+                named_files(&dir.join("group_vars"), name, &mut all);
+                sure(Err(all))
+            }
         },
     };
     vars.absorb(&sure(load_extra(sources, unlock)));

@@ -17,6 +17,18 @@ pub struct Origin {
 }
 
 impl Origin {
+    /// Of a value that no file states.
+    pub fn none() -> Origin {
+        Origin {
+            file: PathBuf::new(),
+            line: 0,
+        }
+    }
+
+    pub fn is_some(&self) -> bool {
+        !self.file.as_os_str().is_empty()
+    }
+
     /// A problem at this place.
     pub(super) fn problem(&self, what: &str) -> Problem {
         Problem(format!("{self}: {what}"))
@@ -93,8 +105,8 @@ impl Vars {
 
     fn put(&mut self, name: String, mut new: Variable) {
         if let Some(old) = self.by_name.remove(&name) {
-            new.beaten.push(old.origin);
-            new.beaten.extend(old.beaten);
+            let beaten = std::iter::once(old.origin).chain(old.beaten);
+            new.beaten.extend(beaten.filter(Origin::is_some));
         }
         self.by_name.insert(name, new);
     }

@@ -20,7 +20,7 @@ const MAX_VALUES: usize = 1_000_000;
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Document {
     pub value: Value,
-    /// The line (from 1) of each text key of the outermost mapping.
+    /// The line (from 1) of each key of the outermost mapping.
     pub lines: HashMap<String, usize>,
     /// The same for keys further in, by the keys that lead there, with [`BETWEEN`] after each.
     inner: HashMap<String, usize>,
@@ -339,15 +339,13 @@ impl Builder<'_> {
                 message: format!("key {} occurs twice, the last one counts", identity(key)),
             });
         }
-        let Some(name) = key.as_text() else {
-            return;
-        };
+        let name = super::vars::key_text(key);
         if is_outermost {
-            self.lines.insert(name.to_owned(), at.line());
+            self.lines.insert(name, at.line());
         } else if self.open.len() <= MAX_PLACES {
             let around = self.open.iter().filter_map(|open| match &open.kind {
                 Kind::Map(map) => match &map.key {
-                    Some(Key::Plain(key, _)) => key.as_text(),
+                    Some(Key::Plain(key, _)) => Some(super::vars::key_text(key)),
                     _ => None,
                 },
                 Kind::List(_) => None,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -76,10 +77,12 @@ fn inventories_are_listed_as_ansible_lists_them() {
             }
         }
     }
-    println!(
-        "{} inventories, {} equal",
-        dirs.len(),
-        dirs.len() - wrong.len()
+    // Past the test program, which keeps what a passing test prints to itself.
+    let equal = dirs.len() - wrong.len();
+    let _ = writeln!(
+        std::io::stderr(),
+        "{} inventories, {equal} equal",
+        dirs.len()
     );
     assert!(dirs.len() >= 30 && wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -100,4 +103,104 @@ fn a_bad_inventory_is_told_in_one_line() {
             }
         }
     }
+}
+
+/// Facts that do not change between two looks at this host.
+#[test]
+fn this_host_has_the_facts_that_ansible_gathers() {
+    let Some(venv) = venv() else {
+        return;
+    };
+    let names = [
+        "ansible_distribution",
+        "ansible_distribution_version",
+        "ansible_distribution_major_version",
+        "ansible_distribution_release",
+        "ansible_os_family",
+        "ansible_pkg_mgr",
+        "ansible_hostname",
+        "ansible_nodename",
+        "ansible_user_id",
+        "ansible_user_dir",
+        "ansible_user_shell",
+    ];
+    let nowhere = tempfile::tempdir().unwrap();
+    let output = Command::new(venv.join("bin/ansible"))
+        .args([
+            "localhost",
+            "-m",
+            "setup",
+            "-a",
+            "gather_subset=!all,min,network,pkg_mgr",
+        ])
+        .current_dir(nowhere.path())
+        .env("HOME", nowhere.path())
+        .env("ANSIBLE_LOCALHOST_WARNING", "0")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let theirs: Json = serde_json::from_str(&text[text.find('{').unwrap()..]).unwrap();
+    let theirs = &theirs["ansible_facts"];
+    let us = theirs["ansible_user_id"].as_str().unwrap();
+    fs::write(nowhere.path().join("hosts"), "localhost\n").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_wod"))
+        .arg("-i")
+        .arg(nowhere.path())
+        .args([
+            "-e",
+            "WODHUB=none",
+            "-e",
+            &format!("WODUSER={us}"),
+            "vars",
+            "--json",
+        ])
+        .args(names)
+        .args(["ansible_default_ipv4", "ansible_date_time"])
+        .output()
+        .unwrap();
+    let ours: Json = serde_json::from_slice(&output.stdout).unwrap();
+    for name in names {
+        assert_eq!(ours[name], theirs[name], "{name}");
+    }
+    let address = |facts: &Json| facts["ansible_default_ipv4"]["address"].clone();
+    assert_eq!(address(&ours), address(theirs));
+    let parts = |facts: &Json| -> Vec<String> {
+        facts["ansible_date_time"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect()
+    };
+    let (mut ours, mut theirs) = (parts(&ours), parts(theirs));
+    ours.sort();
+    theirs.sort();
+    assert_eq!(ours, theirs);
+}
+
+/// One host's variables are those of the list, but that `!unsafe` texts are plain.
+#[test]
+fn one_host_is_printed_as_ansible_prints_it() {
+    let Some(venv) = venv() else {
+        return;
+    };
+    let dir =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/inventory/25-unsafe-and-vault");
+    let run = |program: &Path, args: &[&str]| -> Json {
+        let output = Command::new(program)
+            .arg("-i")
+            .arg(&dir)
+            .args(args)
+            .output()
+            .unwrap();
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let theirs = run(&venv.join("bin/ansible-inventory"), &["--host", "h"]);
+    let wod = Path::new(env!("CARGO_BIN_EXE_wod"));
+    assert_eq!(run(wod, &["inventory", "host", "h"]), theirs);
+    let listed = run(wod, &["inventory", "list"]);
+    assert_eq!(
+        listed["_meta"]["hostvars"]["h"]["u"]["__ansible_unsafe"],
+        "{{ never }}"
+    );
 }

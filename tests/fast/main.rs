@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests start what they like")]
 
+mod bad_inventory;
 mod docs;
 mod hostile_homes;
 mod intake;
@@ -11,4 +12,5 @@ mod samples;
 mod signature;
 mod templates;
 mod tidy;
+mod vars;
 mod vault;
