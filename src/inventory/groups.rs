@@ -2,7 +2,7 @@
 //!
 //! Nothing is read here. Names are looked up among groups first, then among hosts.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::range::whole;
 use super::vars::{Origin, Vars};
@@ -20,6 +20,8 @@ pub(super) struct Group {
     pub vars: Vars,
     /// In the order they came.
     pub hosts: Vec<usize>,
+    /// The same, for a quick look.
+    direct: HashSet<usize>,
     pub children: Vec<usize>,
     parents: Vec<usize>,
     depth: usize,
@@ -74,6 +76,7 @@ impl Groups {
             name: name.to_owned(),
             vars: Vars::default(),
             hosts: Vec::new(),
+            direct: HashSet::new(),
             children: Vec::new(),
             parents: Vec::new(),
             depth: 0,
@@ -118,7 +121,7 @@ impl Groups {
     }
 
     fn put(&mut self, host: usize, group: usize) {
-        if self.groups[group].hosts.contains(&host) {
+        if !self.groups[group].direct.insert(host) {
             return;
         }
         self.groups[group].hosts.push(host);
@@ -200,12 +203,12 @@ impl Groups {
 
     /// A group is deeper than the deepest of its parents.
     fn sink(&mut self, group: usize, depth: usize) {
-        let mut todo_list = vec![(group, depth)];
-        while let Some((group, depth)) = todo_list.pop() {
+        let mut below = vec![(group, depth)];
+        while let Some((group, depth)) = below.pop() {
             if self.groups[group].depth < depth {
                 self.groups[group].depth = depth;
                 let children = self.groups[group].children.iter();
-                todo_list.extend(children.map(|&child| (child, depth + 1)));
+                below.extend(children.map(|&child| (child, depth + 1)));
             }
         }
     }
@@ -263,7 +266,7 @@ impl Groups {
                     let name = self.hosts[at].name.clone();
                     self.add_child("ungrouped", &name)?;
                 }
-            } else if elsewhere && self.groups[UNGROUPED].hosts.contains(&at) {
+            } else if elsewhere && self.groups[UNGROUPED].direct.remove(&at) {
                 self.groups[UNGROUPED].hosts.retain(|&host| host != at);
                 self.leave(at, UNGROUPED);
             }

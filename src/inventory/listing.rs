@@ -1,5 +1,7 @@
 //! An inventory as JSON, the way `ansible-inventory` prints it.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value as Json, json};
 
 use super::groups::Group;
@@ -55,9 +57,15 @@ impl Inventory {
     pub fn listing(&self, extra: &Vars) -> Result<Json, Vec<Problem>> {
         let mut groups = Map::new();
         let mut seen = Vec::new();
-        self.list(self.groups.all(), &mut groups, &mut seen);
+        // Who slipped out of all groups is not listed; nor are others where a host is called all.
+        let listed = match self.groups.host("all") {
+            Some(host) => vec![host.name.as_str()],
+            None => self.groups.names_in("all"),
+        };
+        let listed: HashSet<&str> = listed.into_iter().collect();
+        self.list(self.groups.all(), &listed, &mut groups, &mut seen);
         let mut hosts = Map::new();
-        for host in self.hosts() {
+        for host in self.hosts().filter(|host| listed.contains(host)) {
             let vars = self.with_extra(host, extra)?;
             let vars = json_of_vars(&vars, Unsafe::Marked);
             if !vars.is_empty() {
@@ -85,13 +93,17 @@ impl Inventory {
     }
 
     /// A group and those below it; empty ones have no entry of their own.
-    fn list(&self, group: &Group, out: &mut Map<String, Json>, seen: &mut Vec<String>) {
+    fn list(
+        &self,
+        group: &Group,
+        listed: &HashSet<&str>,
+        out: &mut Map<String, Json>,
+        seen: &mut Vec<String>,
+    ) {
         let mut entry = Map::new();
-        let hosts = group
-            .hosts
-            .iter()
-            .map(|&at| json!(self.groups.hosts[at].name));
-        let hosts: Vec<Json> = hosts.collect();
+        let hosts = group.hosts.iter().map(|&at| &self.groups.hosts[at].name);
+        let hosts = hosts.filter(|name| listed.contains(name.as_str()));
+        let hosts: Vec<Json> = hosts.map(|name| json!(name)).collect();
         if group.name != "all" && !hosts.is_empty() {
             entry.insert("hosts".to_owned(), Json::Array(hosts));
         }
@@ -106,7 +118,7 @@ impl Inventory {
         for child in children() {
             if !seen.contains(&child.name) {
                 seen.push(child.name.clone());
-                self.list(child, out, seen);
+                self.list(child, listed, out, seen);
             }
         }
     }

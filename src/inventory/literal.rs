@@ -218,8 +218,10 @@ impl<'a> Reader<'a> {
             kind = Some(part.1);
             whole.extend(part.0);
         }
-        kind?;
+        let is_bytes = kind?;
         match String::from_utf8(whole) {
+            // Ansible trusts no bytes to be a template.
+            Ok(text) if is_bytes => Some(Value::Unsafe(text)),
             Ok(text) => Some(Value::Text(text)),
             Err(_) => {
                 self.flaw = Some("its bytes are not UTF-8");
@@ -402,7 +404,7 @@ mod tests {
             ("set()", list(vec![])),
             ("{}", Value::Map(Map::default())),
             ("'a' \"b\"", text("ab")),
-            ("b'\\x41'", text("A")),
+            ("b'\\x41'", Value::Unsafe("A".to_owned())),
             ("r'\\n'", text("\\n")),
             ("'\\n\\101\\u00e9\\d'", text("\nAé\\d")),
             ("'''it's'''", text("it's")),

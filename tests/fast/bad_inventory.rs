@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use wod::inventory::{Inventory, KNOWN};
+use proptest::prelude::*;
+use wod::inventory::{Inventory, KNOWN, Vars};
 
 fn cases() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/inventory-bad");
@@ -78,7 +79,7 @@ fn the_engine_does_not_start_on_one() {
     }
 }
 
-/// What can be listed at all is known to the program without Ansible, too.
+/// Every typed setting can be what a mistyped name was meant to be.
 #[test]
 fn a_setting_has_a_known_name() {
     let text =
@@ -122,4 +123,86 @@ fn which_host_we_are() {
     );
     assert_eq!(is("a\nlocalhost\n", "wod1", "wod1.y.org"), "localhost");
     assert_eq!(is("a\nb\n", "wod1", "wod1.y.org"), "localhost");
+}
+
+#[test]
+fn a_large_range_is_read_in_no_time() {
+    let started = std::time::Instant::now();
+    let large = inventory("[seats]\ns[00001:20000] a=1\n[more]\ns[00001:20000]\n");
+    assert_eq!(large.hosts().count(), 20_000);
+    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn rubbish_hosts_never_panic(parts in proptest::collection::vec(
+        prop_oneof![
+            Just("a"), Just("[a]"), Just("[a:children]"), Just("[a:vars]"), Just("\n"), Just("\n"), Just(" "),
+            Just("b"), Just("="), Just("'"), Just("\""), Just("\\"), Just("#"), Just("["), Just("]"), Just(":"),
+            Just("1"), Just("[1:3]"), Just("[01:10:2]"), Just("[a:c]"), Just(","), Just("{"), Just("}"), Just("("),
+            Just("all:"), Just("\n  hosts:"), Just("\n  children:"), Just("- "), Just("é"), Just("0x"), Just("_"),
+            Just("."), Just("e5"), Just("ansible_group_priority="), Just("\u{85}"), Just("---"), Just("\0"),
+        ],
+        0..32,
+    ), yaml in any::<bool>()) {
+        let folder = tempfile::tempdir().unwrap();
+        let name = if yaml { "hosts.yml" } else { "hosts" };
+        fs::write(folder.path().join(name), parts.concat()).unwrap();
+        if let Ok(read) = Inventory::read(folder.path(), None) {
+            read.listing(&Vars::default()).unwrap();
+        }
+    }
+}
+
+/// The order of the facts: all, parents, children (by priority, then name), WODGROUP, the host.
+#[test]
+fn a_host_has_the_variables_of_its_groups_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    put(
+        "hosts",
+        "[top:children]\nlow\n[low]\nh\n[other]\n[low:vars]\ng=inline\n",
+    );
+    let names = ["all", "top", "low", "other", "free"];
+    for (at, name) in names.iter().enumerate() {
+        let lines = "abcdefg".chars().skip(at).map(|c| format!("{c}: {name}\n"));
+        put(
+            &format!("group_vars/{name}.yml"),
+            &lines.collect::<String>(),
+        );
+    }
+    put("host_vars/h.yml", "f: host\n");
+    let read = Inventory::read(folder.path(), None).unwrap();
+    let of = |host: Option<&str>, group: Option<&str>| -> Vec<String> {
+        let vars = read.vars_of(host, group, None).unwrap();
+        let text = |name: &str| vars.get(name).unwrap().value.as_text().unwrap().to_owned();
+        ["a", "b", "c", "d", "e", "f"].map(text).to_vec()
+    };
+    assert_eq!(of(None, None), ["all"; 6]);
+    assert_eq!(
+        of(Some("h"), None),
+        ["all", "top", "low", "low", "low", "host"]
+    );
+    assert_eq!(
+        of(Some("h"), Some("low")),
+        ["all", "top", "low", "low", "low", "host"]
+    );
+    assert_eq!(
+        of(Some("h"), Some("other")),
+        ["all", "top", "low", "other", "other", "host"]
+    );
+    assert_eq!(
+        of(Some("h"), Some("free")),
+        ["all", "top", "low", "low", "free", "host"]
+    );
+    assert_eq!(
+        of(None, Some("other")),
+        ["all", "all", "all", "other", "other", "other"]
+    );
 }
