@@ -8,6 +8,7 @@ mod ingest;
 mod intake;
 mod inventory;
 mod keys;
+mod lint;
 mod serve;
 mod status;
 mod students;
@@ -86,7 +87,7 @@ enum Command {
     Actions(actions::Args),
     /// Say how the backend is
     Status(status::Args),
-    /// List and show workshops
+    /// List, show and check workshops
     Workshops(workshops::Args),
     /// List the students' seats, verify that nothing is left on one
     Students(students::Args),

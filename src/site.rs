@@ -4,10 +4,12 @@
 mod ground;
 mod host;
 mod keys;
+mod lint;
 mod scope;
 mod state;
 
 pub use keys::KeyFile;
+pub use lint::{lint_defaults, shelf_of};
 pub use scope::inventory;
 pub use state::{EngineLock, State};
 
@@ -78,14 +80,23 @@ fn listed(problems: &[String]) -> String {
     }
 }
 
+type Look<'a> = &'a dyn Fn(&Scope, &str) -> Result<Option<serde_json::Value>, String>;
+
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
 
 impl Site {
     pub fn load(source: &Source) -> Result<Site, Misconfigured> {
+        Site::load_with(source, &|scope, name| {
+            scope.get(name).map_err(|e| why(scope, name, &e.message))
+        })
+    }
+
+    /// `look` says what a setting is.
+    fn load_with(source: &Source, look: Look<'_>) -> Result<Site, Misconfigured> {
         let wrong = |problems| Misconfigured::new(source, problems);
         exists(source).map_err(wrong)?;
         let (scope, warnings) = scope::load(source).map_err(wrong)?;
-        let lookup = |name: &str| scope.get(name).map_err(|e| why(&scope, name, &e.message));
+        let lookup = |name: &str| look(&scope, name);
         let settings = Settings::read(&lookup)
             .map_err(|all| wrong(all.iter().map(|one| placed(&scope, one)).collect()))?;
         let state = State::new(&settings.state_dir);

@@ -7,6 +7,7 @@ mod engine;
 mod environment;
 mod filters;
 mod hosts;
+pub mod inspect;
 mod mutable;
 mod python;
 mod resolver;

@@ -7,6 +7,7 @@ mod docs;
 mod hostile_homes;
 mod intake;
 mod inventory;
+mod lint;
 mod plan;
 mod samples;
 mod signature;
