@@ -7,6 +7,7 @@ mod follow;
 mod ingest;
 mod intake;
 mod inventory;
+mod journal;
 mod keys;
 mod lint;
 mod serve;
@@ -95,6 +96,8 @@ enum Command {
     Inventory(inventory::Args),
     /// Show variables: their values and where they come from, secrets masked
     Vars(vars::Args),
+    /// Say whether the journal is whole, and keep what is whole of a damaged one
+    Journal(journal::Args),
     /// Make, list, retire and remove the keys that mails are signed with
     Keys(keys::Args),
     /// Try everything out on a backend of its own that leaves nothing behind
@@ -130,6 +133,7 @@ pub fn main() -> ExitCode {
         Command::Students(args) => students::run(&args, &source),
         Command::Inventory(args) => inventory::run(&args, &source),
         Command::Vars(args) => vars::run(&args, &source),
+        Command::Journal(args) => journal::run(&args, &source),
         Command::Keys(args) => keys::run(&args, &source),
         Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => completions::run(&args, Cli::command()),

@@ -302,6 +302,9 @@ pub trait Scripts: Send + Sync {
 
     /// Retry when it fails or runs too long; the fault names its log.
     fn run(&self, call: &ScriptCall<'_>) -> Result<(), Fault>;
+
+    /// Removes the log of an action, named as in its calls; one that has none is fine.
+    fn forget(&self, action: &str) -> Result<(), Fault>;
 }
 
 /// How the admin is told.

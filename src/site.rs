@@ -82,6 +82,8 @@ fn listed(problems: &[String]) -> String {
 
 type Look<'a> = &'a dyn Fn(&Scope, &str) -> Result<Option<serde_json::Value>, String>;
 
+/// What a signature's time and ours may differ by, beyond the window.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(30);
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
 
 impl Site {
@@ -203,6 +205,10 @@ impl Site {
                 workers: settings.workers,
                 guard_wait: settings.guard_wait,
                 duplicate_window: settings.duplicate_window,
+                history: settings
+                    .history
+                    .max(settings.duplicate_window * 2)
+                    .max(settings.signatures.window * 2 + CLOCKS_DIFFER),
                 signatures: settings.signatures,
                 hub_wait: settings.hub_wait,
                 retry: retry::Policy {

@@ -180,6 +180,10 @@ impl WorkshopScripts {
 }
 
 impl Scripts for WorkshopScripts {
+    fn forget(&self, action: &str) -> Result<(), Fault> {
+        log::remove(&self.config.log_dir, action)
+    }
+
     /// Two questions to the file system. Anything under the name counts: what cannot be run
     /// is told by `run`, not passed over in silence.
     fn find(&self, phase: Phase, workshop: &WorkshopName) -> Vec<Overlay> {

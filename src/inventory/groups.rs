@@ -255,7 +255,7 @@ impl Groups {
     pub fn settle(&mut self) -> Result<(), String> {
         for at in 0..self.groups.len() {
             if at != ALL && self.groups[at].parents.is_empty() {
-                self.link(ALL, at);
+                self.add_subgroup(ALL, at)?;
             }
         }
         for at in 0..self.hosts.len() {

@@ -32,6 +32,7 @@ pub const KNOWN: &[&str] = &[
     "WODDUPLICATESECONDS",
     "WODGROUP",
     "WODGUARDSECONDS",
+    "WODHISTORYDAYS",
     "WODHUB",
     "WODHUBSECONDS",
     "WODINTAKEUSER",

@@ -61,6 +61,8 @@ pub struct Settings {
     pub pass_dir: Option<PathBuf>,
     pub vault: Option<Secret>,
     pub trash: Duration,
+    /// How long the journal keeps what is over.
+    pub history: Duration,
     pub hub: HubSettings,
     pub hub_wait: Duration,
     pub ldap: Option<LdapSettings>,
@@ -151,6 +153,7 @@ fn read(of: &mut Reader<'_>) -> Settings {
         variables_dirs: variables.iter().filter_map(in_group).collect(),
         vault: of.secret("VAULTPWD"),
         trash: of.seconds("WODTRASHHOURS", 0.0, 3600.0),
+        history: of.seconds("WODHISTORYDAYS", 90.0, 86_400.0),
         hub: of.hub(),
         hub_wait: of.seconds("WODHUBSECONDS", 120.0, 1.0),
         ldap: of.ldap(),

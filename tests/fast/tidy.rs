@@ -76,6 +76,14 @@ const RAW_FILES: &[(&str, &str)] = &[
     ),
     ("src/inventory/files.rs", "reads the site's configuration"),
     ("src/inventory/hosts.rs", "reads the site's configuration"),
+    (
+        "src/journal/head.rs",
+        "writes beside the journal, below WODSTATEDIR/private",
+    ),
+    (
+        "src/journal/salvage.rs",
+        "reads and moves the journal, below WODSTATEDIR/private",
+    ),
     ("src/site/host.rs", "reads /etc/os-release"),
     ("src/site/keys.rs", "writes below WODSTATEDIR/private"),
     (

@@ -16,6 +16,7 @@ mod crashes;
 mod demo;
 mod directory;
 mod faults;
+mod history;
 mod hub;
 mod hub_faults;
 mod last_guest;
