@@ -7,6 +7,7 @@ mod facts;
 mod follow;
 mod ingest;
 mod intake;
+mod inventory;
 mod journal;
 mod keys;
 mod lint;
@@ -14,6 +15,7 @@ mod serve;
 mod status;
 mod students;
 mod test_action;
+mod vars;
 mod vault;
 mod workshops;
 
@@ -68,8 +70,8 @@ struct Cli {
 
 #[derive(Args, Clone)]
 struct SiteArgs {
-    /// Directory with hosts and group_vars [default: /etc/wod/inventory, else ./inventory]
-    #[arg(short, long, global = true, env = "WODINVENTORY", value_name = "DIR")]
+    /// Directory with hosts and group_vars, or a hosts file beside them [default: /etc/wod/inventory, else ./inventory]
+    #[arg(short, long, global = true, env = "WODINVENTORY", value_name = "PATH")]
     inventory: Option<PathBuf>,
     /// Set a variable over the inventory's; may be repeated
     #[arg(short = 'e', long = "extra-var", global = true, value_name = "NAME=VALUE", value_parser = pair)]
@@ -92,6 +94,10 @@ enum Command {
     Workshops(workshops::Args),
     /// List the students' seats, verify that nothing is left on one
     Students(students::Args),
+    /// List the inventory, or the variables of one host, as ansible-inventory does
+    Inventory(inventory::Args),
+    /// Show variables: their values and where they come from, secrets masked
+    Vars(vars::Args),
     /// Say whether the journal is whole, and keep what is whole of a damaged one
     Journal(journal::Args),
     /// Make, list, retire and remove the keys that mails are signed with
@@ -131,6 +137,8 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(&args, &source),
         Command::Workshops(args) => workshops::run(&args, &source),
         Command::Students(args) => students::run(&args, &source),
+        Command::Inventory(args) => inventory::run(&args, &source),
+        Command::Vars(args) => vars::run(&args, &source),
         Command::Journal(args) => journal::run(&args, &source),
         Command::Keys(args) => keys::run(&args, &source),
         Command::Facts(args) => facts::run(&args, &source),

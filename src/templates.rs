@@ -6,6 +6,7 @@
 mod engine;
 mod environment;
 mod filters;
+mod hosts;
 pub mod inspect;
 mod mutable;
 mod python;
@@ -17,5 +18,6 @@ mod values;
 mod vault;
 
 pub use environment::{Renderer, TemplateError};
+pub use hosts::Hosts;
 pub use scope::{Export, Exports, Scope};
 pub use vault::{Opened, Passwords, Plain, VaultError, is_sealed, seal};

@@ -51,7 +51,8 @@ impl Variables {
         }))
     }
 
-    fn seat(
+    /// All variables of this seat as they are now; a pass file counts if it is there.
+    pub fn seat(
         &self,
         asked: &AskedWorkshop,
         student: Student,
@@ -75,10 +76,7 @@ impl Variables {
             })?;
         }
         let text = |name: &str, text: &str| (name.to_owned(), Value::Unsafe(text.to_owned()));
-        let files = vars
-            .iter()
-            .map(|(name, variable)| (name.to_owned(), variable.value.clone()));
-        Ok(self.base.with(files).with([
+        Ok(self.base.with_vars(&vars).with([
             ("STDID".to_owned(), Value::Int(student.number().into())),
             text("CHALLENGE", &asked.asked()),
             text("WORKSHOP", name.as_str()),

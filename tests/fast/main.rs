@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests start what they like")]
 
+mod bad_inventory;
 mod docs;
 mod functions;
 mod hostile_homes;
@@ -13,4 +14,5 @@ mod samples;
 mod signature;
 mod templates;
 mod tidy;
+mod vars;
 mod vault;
