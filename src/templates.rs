@@ -16,5 +16,6 @@ mod values;
 mod vault;
 
 pub use environment::{Renderer, TemplateError};
+pub use filters::{Known, known};
 pub use scope::{Export, Exports, Scope};
 pub use vault::{Passwords, VaultError, seal};

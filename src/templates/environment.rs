@@ -4,6 +4,7 @@
 //! recurses over what authors nest.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
 use minijinja::Error;
@@ -53,7 +54,18 @@ impl Renderer {
 
     /// Renders `source` as Ansible's `template` module would. `name` is for messages.
     pub fn render(&self, name: &str, source: &str) -> Result<String, TemplateError> {
-        on_big_stack(|| self.render_here(name, source))
+        on_big_stack(|| {
+            // The engine has operators that panic on odd values (a step backwards through nothing).
+            let rendered = AssertUnwindSafe(|| self.render_here(name, source));
+            catch_unwind(rendered).unwrap_or_else(|_| {
+                Err(TemplateError {
+                    name: name.to_owned(),
+                    line: 0,
+                    column: None,
+                    message: "the template engine gave up on an expression".to_owned(),
+                })
+            })
+        })
     }
 
     fn render_here(&self, name: &str, source: &str) -> Result<String, TemplateError> {

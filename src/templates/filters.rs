@@ -7,6 +7,7 @@ mod builtin;
 mod collections;
 mod encode;
 mod json;
+mod names;
 mod paths;
 mod pattern;
 mod query;
@@ -15,6 +16,8 @@ mod sort;
 mod tests;
 mod text;
 mod yaml;
+
+pub use names::{Known, known};
 
 use minijinja::value::{ArgType, Kwargs, Rest, Value, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind};
