@@ -3,6 +3,7 @@
 //! The engine knows no variables: they come with each call, see `resolver`.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::io;
 use std::sync::LazyLock;
 
@@ -88,26 +89,35 @@ pub(super) fn prepare(template: &str, kind: Kind) -> Result<Prepared, Flaw> {
 }
 
 impl Prepared {
-    /// Renders to text. `spent` counts the bytes of the whole rendering.
+    /// Renders. `spent` counts the bytes of the whole rendering.
     pub fn render(
         &self,
         name: &str,
         template: &str,
         vars: Value,
         spent: usize,
-    ) -> Result<String, Error> {
+    ) -> Result<Rendered, Error> {
         let mut out = Limited {
-            bytes: Vec::new(),
+            bytes: Vec::with_capacity(self.text.len()),
             left: MAX_OUTPUT.saturating_sub(spent),
+            pieces: 0,
+            only: None,
         };
-        self.engine
+        let above = PRINTED.replace(Printed::default());
+        let done = self
+            .engine
             .get()
-            .template_from_named_str(name, &self.text)?
-            .render_captured_to(vars, &mut out)
-            .map_err(|error| too_long(error, &out))?;
+            .template_from_named_str(name, &self.text)
+            .and_then(|template| template.render_captured_to(vars, &mut out).map(|_| ()));
+        let printed = PRINTED.replace(above);
+        done.map_err(|error| too_long(error, &out))?;
         let text = String::from_utf8(out.bytes)
             .map_err(|_| Error::new(ErrorKind::WriteFailure, "the output is not UTF-8"))?;
-        Ok(with_newlines(template, text))
+        Ok(match (out.only, out.pieces) {
+            (Some(value), 1) => Rendered::Value(value, text),
+            (_, 0) if !printed.any => Rendered::Nothing,
+            _ => Rendered::Text(with_newlines(template, text)),
+        })
     }
 
     /// The value, if the template is one `{{ expression }}` and nothing else:
@@ -120,6 +130,37 @@ impl Prepared {
         let compiled = self.engine.get().compile_expression(inner).ok()?;
         Some((inner, compiled.eval(vars.clone())))
     }
+}
+
+/// What a template comes to under Ansible, which joins its pieces to a text only where they are several.
+pub(super) enum Rendered {
+    /// Not one piece: there is nothing to give a newline back to.
+    Nothing,
+    Text(String),
+    /// The one piece is no text. With how it prints.
+    Value(Value, String),
+}
+
+impl Rendered {
+    pub fn into_text(self) -> String {
+        match self {
+            Rendered::Nothing => String::new(),
+            Rendered::Text(text) | Rendered::Value(_, text) => text,
+        }
+    }
+}
+
+/// What the formatter tells the writer below it.
+#[derive(Default)]
+struct Printed {
+    /// The value that is being written, if it is no text.
+    now: Option<Value>,
+    /// Something that is not none was printed, an empty text perhaps.
+    any: bool,
+}
+
+thread_local! {
+    static PRINTED: RefCell<Printed> = RefCell::default();
 }
 
 /// Gives back the newlines that the template ends with and the text lost.
@@ -143,9 +184,23 @@ fn build(syntax: &Syntax) -> Result<Environment<'static>, Error> {
             // The engine's own complaint names the expression.
             return minijinja::escape_formatter(out, state, value);
         }
+        if value.is_none() {
+            return Ok(());
+        }
         match value.as_str() {
-            Some(text) => out.write_str(text)?,
-            None => out.write_str(&python::printed(value)?)?,
+            Some(text) => {
+                PRINTED.with_borrow_mut(|printed| printed.any = true);
+                out.write_str(text)?;
+            }
+            None => {
+                let text = python::printed(value)?;
+                PRINTED.with_borrow_mut(|printed| {
+                    printed.any = true;
+                    printed.now = Some(value.clone());
+                });
+                out.write_str(&text)?;
+                PRINTED.with_borrow_mut(|printed| printed.now = None);
+            }
         }
         Ok(())
     });
@@ -178,6 +233,9 @@ fn delimiters(syntax: &Syntax) -> Result<SyntaxConfig, Error> {
 struct Limited {
     bytes: Vec<u8>,
     left: usize,
+    pieces: usize,
+    /// The first piece, if it is no text.
+    only: Option<Value>,
 }
 
 impl io::Write for Limited {
@@ -187,6 +245,11 @@ impl io::Write for Limited {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         self.left -= bytes.len();
+        self.pieces += 1;
+        let value = PRINTED.with_borrow_mut(|printed| printed.now.take());
+        if self.pieces == 1 {
+            self.only = value;
+        }
         self.bytes.extend_from_slice(bytes);
         Ok(bytes.len())
     }

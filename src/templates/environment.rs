@@ -11,7 +11,7 @@ use minijinja::Error;
 
 use super::resolver::Resolver;
 use super::source::Kind;
-use super::{Scope, engine, python};
+use super::{Scope, engine, values};
 
 /// Address space, not memory: only what is used is ever backed.
 const STACK: usize = 256 << 20;
@@ -69,6 +69,9 @@ impl Renderer {
     }
 
     fn render_here(&self, name: &str, source: &str) -> Result<String, TemplateError> {
+        if !values::looks_like_template(source) {
+            return Ok(source.to_owned());
+        }
         let prepared = engine::prepare(source, Kind::File).map_err(|flaw| TemplateError {
             name: name.to_owned(),
             line: flaw.line,
@@ -76,21 +79,9 @@ impl Renderer {
             message: flaw.message,
         })?;
         let resolver = Resolver::new(self.scope.clone());
-        // A file that is one expression has that value's type under Ansible: what
-        // is no text does not get the template's last newline back.
-        if let Some((_, Ok(value))) = prepared.expression(&resolver.root())
-            && !value.is_undefined()
-            && let Ok(text) = python::printed(&value)
-        {
-            let is_text = value.as_str().is_some();
-            return Ok(if is_text {
-                engine::with_newlines(source, text)
-            } else {
-                text
-            });
-        }
         prepared
             .render(name, source, resolver.root(), 0)
+            .map(engine::Rendered::into_text)
             .map_err(|error| TemplateError {
                 name: name.to_owned(),
                 line: error.line().map_or(0, |line| line + prepared.dropped),

@@ -300,6 +300,9 @@ impl<'a> Scanner<'a> {
         let Some((head, strip)) = self.word_tag(self.rest(), "raw") else {
             return Ok(false);
         };
+        if strip == Some('+') {
+            return Err(self.flaw("raw cannot be closed by +%}, Jinja2 does not know it so; leave + out"));
+        }
         let (start, end) = &self.syntax.block;
         if self.syntax.trim_blocks && strip != Some('-') {
             let keep = head - end.len() - usize::from(strip.is_some());

@@ -6,7 +6,6 @@ mod generate;
 mod server;
 
 use std::io::Write;
-use std::path::Path;
 
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -102,7 +101,7 @@ fn generated_templates_render_alike() {
         let mut shortest = tree.current();
         let mut more = tree.simplify();
         let mut steps = 0;
-        while more && steps < 500 {
+        while more && steps < if keep_going { 60 } else { 500 } {
             steps += 1;
             let (why, _) = compare(&tree.current());
             more = match why {
@@ -125,8 +124,8 @@ fn generated_templates_render_alike() {
     assert!(different.is_empty(), "WOD_SEED={seed}\n{}", different.join("\n"));
 }
 
-/// Names that Ansible has and ours does not: they need a host, a task's result or files.
-const LEFT_OUT: [&str; 0] = [];
+/// What Ansible has and ours does not: HTML links have no place in notebooks and scripts.
+const LEFT_OUT: [&str; 1] = ["urlize"];
 
 #[test]
 fn every_filter_and_test_of_ansible_is_known() {
@@ -147,7 +146,8 @@ fn every_filter_and_test_of_ansible_is_known() {
     let known = wod::templates::known();
     let filters = lacks("filters", known.filters);
     let tests = lacks("tests", known.tests);
-    say(&format!("templates: filters that Ansible has and we lack: {filters:?}, tests: {tests:?}"));
+    say(&format!(
+        "templates: lacking of Ansible's filters {filters:?}, of its tests {tests:?}; left out {LEFT_OUT:?}"
+    ));
     assert!(filters.is_empty() && tests.is_empty());
-    assert!(Path::new("tests/cases/templates").is_dir());
 }

@@ -265,8 +265,8 @@ fn a_collection_cannot_be_put_into_itself() {
         assert!(error.contains("into itself"), "{error}");
     }
     assert_eq!(
-        render("", "{% set l = [1] %}{% set _ = l.extend(l) %}{{ l }}\n").unwrap(),
-        "[1, 1]\n"
+        render("", "{% set l = [1] %}{% set _ = l.extend(l) %}l={{ l }}\n").unwrap(),
+        "l=[1, 1]\n"
     );
 }
 

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 pub const VARS: &str = r#"
+inventory_hostname: localhost
 n: 7
 m: -3
 z: 0
@@ -102,7 +103,7 @@ fn node(depth: u32) -> Text {
         4 => literal(),
         4 => print(any_value(2)),
         1 => select(&["{# note #}", "{#- note -#}", "{# {{ x }} #}\n", "{# a\nb #}", "{#- {% if %} #}"][..]).prop_map(str::to_owned),
-        1 => join(vec![word("raw"), select(&["{{ x }}", "\n{% if %}\n", "{# #}", " {% endfor %} ", ""][..]).prop_map(str::to_owned).boxed(), word("endraw")]),
+        1 => join(vec![pick(&["{% raw %}", "{%raw%}", "{%- raw %}", "{% raw -%}", "{%- raw -%}"]), select(&["{{ x }}", "\n{% if %}\n", "{# #}", " {% endfor %} ", ""][..]).prop_map(str::to_owned).boxed(), word("endraw")]),
     ];
     if depth == 0 {
         return simple.boxed();
@@ -119,10 +120,10 @@ fn node(depth: u32) -> Text {
         1 => join(vec![tag(dict(1).prop_map(|dict| format!("for k, v in {dict}.items()"))), print(Just("k ~ '=' ~ v".to_owned()).boxed()), inner(), word("endfor")]),
         1 => join(vec![tag(dict(1).prop_map(|dict| format!("for k in {dict}"))), print(Just("k".to_owned()).boxed()), loop_value(), word("endfor")]),
         1 => join(vec![tag(any_value(2).prop_map(|value| format!("set w = {value}"))), inner(), print(Just("w".to_owned()).boxed())]),
-        1 => join(vec![word("set w"), inner(), word("endset"), print(Just("w | length".to_owned()).boxed()), print(Just("w".to_owned()).boxed())]),
+        1 => join(vec![word("set w"), pick(&["w:"]), literal(), inner(), word("endset"), print(Just("w | length".to_owned()).boxed()), print(Just("w".to_owned()).boxed())]),
         1 => join(vec![tag(any_value(1).prop_map(|value| format!("macro mac(a, b={value})"))), print(Just("a".to_owned()).boxed()), inner(), print(Just("b".to_owned()).boxed()), word("endmacro"), print(any_value(1).prop_map(|value| format!("mac({value})")).boxed()), print(scalar(1).prop_map(|value| format!("mac(1, b={value})")).boxed())]),
         1 => join(vec![tag(any_value(1).prop_map(|value| format!("with w = {value}"))), inner(), print(Just("w".to_owned()).boxed()), word("endwith")]),
-        1 => join(vec![tag(select(&["filter upper", "filter trim", "filter replace('a', 'b')", "filter indent(2)", "filter length"][..]).prop_map(str::to_owned)), inner(), word("endfilter")]),
+        1 => join(vec![tag(select(&["filter upper", "filter trim", "filter replace('a', 'b')", "filter indent(2)", "filter length"][..]).prop_map(str::to_owned)), pick(&["a b"]), literal(), print(text(1)), word("endfilter")]),
         1 => join(vec![word("set ns = namespace(c=0)"), tag(list(1).prop_map(|list| format!("for i in {list}"))), word("set ns.c = ns.c + 1"), inner(), word("endfor"), print(Just("ns.c".to_owned()).boxed())]),
     ]
     .boxed()
@@ -137,7 +138,7 @@ fn loop_value() -> Text {
         select(
             &[
                 "i", "loop.index", "loop.index0", "loop.first", "loop.last", "loop.length", "loop.revindex", "loop.revindex0",
-                "loop.cycle('a', 'b')", "loop.previtem | default('-')", "loop.nextitem | default('-')", "loop.changed(i)",
+                "loop.cycle('a', 'b')", "loop.previtem | default('-')", "loop.nextitem | default('-')", "loop.changed(n)",
                 "',' if not loop.last", "',' if not loop.last else ''", "loop.depth", "loop.depth0", "i ~ ':' ~ loop.index",
             ][..],
         )
@@ -155,7 +156,7 @@ fn then(head: Text, tails: &'static [&'static str]) -> Text {
     (head, select(tails))
         .prop_map(|(head, tail)| {
             let binds = tail.starts_with('.') || tail.starts_with('[');
-            match binds && !head.starts_with(|c: char| c.is_ascii_lowercase() || c == '(' || c == '\'') {
+            match binds && (head.contains([' ', '|', '-']) || head.starts_with(|c: char| c.is_ascii_digit())) {
                 true => format!("({head}){tail}"),
                 false => format!("{head}{tail}"),
             }
@@ -211,7 +212,7 @@ fn whole(depth: u32) -> Text {
 }
 
 fn float(depth: u32) -> Text {
-    let leaf = pick(&["f", "1.5", "0.1", "2.0", "1e3", "1e20", "3.14159", "0.00001", "123456789.125"]);
+    let leaf = pick(&["f", "1.5", "0.1", "2.0", "1e3", "3.14159", "0.00001", "123456789.125"]);
     if depth == 0 {
         return leaf;
     }
@@ -254,7 +255,7 @@ fn text(depth: u32) -> Text {
         1 => then(closed(list(depth - 1)), &[" | join", " | join(', ')", " | string", " | to_json", " | to_nice_json", " | to_yaml", " | to_nice_yaml", " | type_debug", " | tojson", " | map('string') | join('/')", " | pprint"]),
         1 => then(closed(dict(depth - 1)), &[" | to_json", " | to_nice_json", " | to_nice_yaml", " | to_yaml", " | string", " | tojson", " | join(',')", " | type_debug", " | urlencode", " | pprint", " | to_json(indent=2)", " | to_nice_yaml(indent=2)", " | to_json(sort_keys=true)"]),
         1 => then(closed(scalar(depth - 1)), &[" | string", " ~ ''", " | to_json", " | type_debug", " | to_yaml"]),
-        1 => (pick(&["'%s'", "'<%s>'", "'%5s|'", "'%-6s|'", "'%r'"]), any_value(depth - 1)).prop_map(|(form, value)| format!("{form} | format({value})")),
+        1 => (pick(&["'%s'", "'<%s>'", "'%5s|'", "'%-6s|'"])  , any_value(depth - 1)).prop_map(|(form, value)| format!("{form} | format({value})")),
         1 => (pick(&["'%d'", "'%03d'", "'%x'", "'%5d|'", "'%+d'", "'%o'", "'%c' | replace('\\\\x00', '')", "'%.2f'", "'%e'", "'%g'", "'%%%d'"]), whole(depth - 1)).prop_map(|(form, value)| format!("{form} | format(({value}) % 100)")),
         1 => chosen(text, depth - 1),
         1 => two(deeper(), &["*"], pick(&["0", "1", "2", "3"])),
@@ -275,8 +276,8 @@ fn boolean(depth: u32) -> Text {
         3 => leaf,
         2 => two(whole(depth - 1), &["<", ">", "<=", ">=", "==", "!="], whole(depth - 1)),
         1 => two(text(depth - 1), &["==", "!=", "<", ">", "in", "not in"], text(depth - 1)),
-        1 => two(scalar(depth - 1), &["==", "!="], scalar(depth - 1)),
-        1 => two(scalar(depth - 1), &["in", "not in"], list(depth - 1)),
+        1 => two(closed(scalar(depth - 1)), &["==", "!="], closed(scalar(depth - 1))),
+        1 => two(closed(scalar(depth - 1)), &["in", "not in"], list(depth - 1)),
         1 => two(pick(&["'a'", "'x'", "1", "s"]), &["in", "not in"], dict(depth - 1)),
         2 => two(deeper(), &["and", "or"], deeper()),
         1 => deeper().prop_map(|value| format!("not {value}")),
@@ -290,7 +291,7 @@ fn boolean(depth: u32) -> Text {
 }
 
 fn list(depth: u32) -> Text {
-    let leaf = pick(&["l", "ls", "le", "[]", "[1, 2]", "['a', 'b', 'a']", "[1, 'a', none]", "(1, 2)", "range(3)", "range(1, 8, 3) | list", "d.c", "kept", "[true, 1.0, 'x']", "[[1], [2, 3]]", "('x',)"]);
+    let leaf = pick(&["l", "ls", "le", "[]", "[1, 2]", "['a', 'b', 'a']", "[1, 'a', none]", "(1, 2)", "range(3) | list", "range(1, 8, 3) | list", "d.c", "kept", "[true, 1.0, 'x']", "[[1], [2, 3]]", "('x',)"]);
     if depth == 0 {
         return leaf;
     }
