@@ -45,7 +45,7 @@ impl Compiler {
                 "workshop {workshop} wants to compile {name:?}; expected the plain name of a script"
             )));
         }
-        let source = render(name, &self.read(workshop, name)?)?;
+        let source = render(name, &self.read(workshop, name)?, None)?;
         let fault = |e: &safefs::Error| Fault::of_files(format!("{name} cannot be compiled"), e);
         let scratch = Dir::open_root(&self.scratch).map_err(|e| fault(&e))?;
         let place_name = format!("compile-{}", home_name(home));

@@ -11,6 +11,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
 
+use super::environment::Include;
 use super::source::{self, Flaw, Kind, Split, Syntax};
 use super::{filters, mutable, python};
 
@@ -96,7 +97,10 @@ impl Prepared {
         template: &str,
         vars: Value,
         spent: usize,
+        include: Option<&Include>,
     ) -> Result<Rendered, Error> {
+        let with_files = include.map(|include| self.with_files(include));
+        let engine = with_files.as_ref().unwrap_or(self.engine.get());
         let mut out = Limited {
             bytes: Vec::with_capacity(self.text.len()),
             left: MAX_OUTPUT.saturating_sub(spent),
@@ -104,9 +108,7 @@ impl Prepared {
             only: None,
         };
         let above = PRINTED.replace(Printed::default());
-        let done = self
-            .engine
-            .get()
+        let done = engine
             .template_from_named_str(name, &self.text)
             .and_then(|template| template.render_captured_to(vars, &mut out).map(|_| ()));
         let printed = PRINTED.replace(above);
@@ -114,10 +116,30 @@ impl Prepared {
         let text = String::from_utf8(out.bytes)
             .map_err(|_| Error::new(ErrorKind::WriteFailure, "the output is not UTF-8"))?;
         Ok(match (out.only, out.pieces) {
-            (Some(value), 1) => Rendered::Value(value, text),
+            (Some(value), 1) if !printed.empty => Rendered::Value(value, text),
             (_, 0) if !printed.any => Rendered::Nothing,
             _ => Rendered::Text(with_newlines(template, text)),
         })
+    }
+
+    /// The same engine with the files that this template may include.
+    fn with_files(&self, include: &Include) -> Environment<'static> {
+        let (include, syntax) = (include.clone(), self.syntax.clone());
+        let mut engine = self.engine.get().clone();
+        engine.set_loader(move |name| {
+            let unusable = |why: String| Error::new(ErrorKind::BadInclude, format!("{name}: {why}"));
+            let Some(text) = include(name).map_err(unusable)? else {
+                return Ok(None);
+            };
+            if text.len() > MAX_SOURCE {
+                return Err(unusable(format!("more than {} MiB", MAX_SOURCE >> 20)));
+            }
+            let normal = source::normalise(&text, &syntax);
+            source::adapt(&normal, &syntax, Kind::File)
+                .map(Some)
+                .map_err(|flaw| unusable(format!("line {}: {}", flaw.line, flaw.message)))
+        });
+        engine
     }
 
     /// The value, if the template is one `{{ expression }}` and nothing else:
@@ -157,6 +179,8 @@ struct Printed {
     now: Option<Value>,
     /// Something that is not none was printed, an empty text perhaps.
     any: bool,
+    /// An empty text was printed, which the writer does not see.
+    empty: bool,
 }
 
 thread_local! {
@@ -189,7 +213,10 @@ fn build(syntax: &Syntax) -> Result<Environment<'static>, Error> {
         }
         match value.as_str() {
             Some(text) => {
-                PRINTED.with_borrow_mut(|printed| printed.any = true);
+                PRINTED.with_borrow_mut(|printed| {
+                    printed.any = true;
+                    printed.empty |= text.is_empty();
+                });
                 out.write_str(text)?;
             }
             None => {

@@ -5,9 +5,10 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::thread;
 
-use minijinja::Error;
+use minijinja::{Error, ErrorKind};
 
 use super::resolver::Resolver;
 use super::source::Kind;
@@ -16,10 +17,21 @@ use super::{Scope, engine, values};
 /// Address space, not memory: only what is used is ever backed.
 const STACK: usize = 256 << 20;
 
+/// The text of a file that a template names in `include`, `import` or `extends`; None where
+/// there is no such file. It is the caller who says where files may come from.
+pub type Include = Arc<dyn Fn(&str) -> Result<Option<String>, String> + Send + Sync>;
+
 /// Renders templates with one set of variables.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Renderer {
     scope: Scope,
+    include: Option<Include>,
+}
+
+impl fmt::Debug for Renderer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Renderer({:?})", self.scope)
+    }
 }
 
 /// Why a template did not render, and where. Shows no values, only names.
@@ -49,7 +61,18 @@ impl fmt::Display for TemplateError {
 
 impl Renderer {
     pub fn new(scope: Scope) -> Renderer {
-        Renderer { scope }
+        Renderer {
+            scope,
+            include: None,
+        }
+    }
+
+    /// The same, for templates that may include what `include` gives.
+    pub fn including(&self, include: Include) -> Renderer {
+        Renderer {
+            scope: self.scope.clone(),
+            include: Some(include),
+        }
     }
 
     /// Renders `source` as Ansible's `template` module would. `name` is for messages.
@@ -80,15 +103,40 @@ impl Renderer {
         })?;
         let resolver = Resolver::new(self.scope.clone());
         prepared
-            .render(name, source, resolver.root(), 0)
+            .render(name, source, resolver.root(), 0, self.include.as_ref())
             .map(engine::Rendered::into_text)
-            .map_err(|error| TemplateError {
-                name: name.to_owned(),
-                line: error.line().map_or(0, |line| line + prepared.dropped),
-                column: column(&error, &prepared.text),
-                message: resolver.describe(&error),
+            .map_err(|error| {
+                let line = error.line().unwrap_or(0);
+                let message = resolver.describe(&error);
+                match error.name().filter(|file| *file != name) {
+                    // In a file that was included.
+                    Some(file) => TemplateError {
+                        name: file.to_owned(),
+                        line,
+                        column: None,
+                        message,
+                    },
+                    None => TemplateError {
+                        name: name.to_owned(),
+                        line: if line > 0 { line + prepared.dropped } else { 0 },
+                        column: column(&error, &prepared.text),
+                        message: named(&error, &prepared.text).unwrap_or(message),
+                    },
+                }
             })
     }
+}
+
+/// In a macro the engine forgets what an undefined value was called; the text has it.
+fn named(error: &Error, text: &str) -> Option<String> {
+    const LONGEST: usize = 80;
+    if error.kind() != ErrorKind::UndefinedError || error.detail().is_some() {
+        return None;
+    }
+    let shown = text.get(error.range()?)?.trim();
+    let shown = shown.trim_start_matches(['{', '-']).trim_end_matches(['}', '-']).trim();
+    let is_short = shown.len() <= LONGEST && !shown.contains('\n') && !shown.is_empty();
+    is_short.then(|| format!("`{shown}` is undefined"))
 }
 
 fn column(error: &Error, text: &str) -> Option<usize> {

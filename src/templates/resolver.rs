@@ -186,7 +186,7 @@ impl Resolver {
             });
         }
         let written = self.progress().written;
-        let (value, len) = match prepared.render(path, text, self.root(), written)? {
+        let (value, len) = match prepared.render(path, text, self.root(), written, None)? {
             Rendered::Nothing => (Value::from(()), 0),
             Rendered::Value(value, text) => (value, text.len()),
             Rendered::Text(text) => (Value::from(text.as_str()), text.len()),

@@ -124,6 +124,15 @@ fn deep_nesting_is_an_error_and_not_a_crash() {
 }
 
 #[test]
+fn a_file_that_includes_itself_ends() {
+    let include = |_: &str| Ok(Some("x{% include 'again' %}".to_owned()));
+    let renderer = Renderer::new(scope("")).including(std::sync::Arc::new(include));
+    let error = renderer.render("t", "{% include 'again' %}").unwrap_err().to_string();
+    assert!(error.contains("recursion"), "{error}");
+    assert!(!error.contains('\n'), "{error}");
+}
+
+#[test]
 fn long_chains_render() {
     let sum = format!("{{{{ 0{} }}}}", " + 1".repeat(4_000));
     assert_eq!(render("", &sum).unwrap(), "4000");

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use wod::domain::Secret;
 use wod::inventory::{self, Origin, Value, Vars};
@@ -67,7 +68,14 @@ impl Case {
             None => Passwords::default(),
         };
         let scope = Scope::new(vars(&self.get("vars").unwrap_or_default()), passwords);
+        let files = self.files();
+        // As the template module searches.
+        let include = move |name: &str| {
+            let found = files.get(&format!("templates/{name}")).or_else(|| files.get(name));
+            Ok(found.cloned())
+        };
         Renderer::new(scope)
+            .including(Arc::new(include))
             .render("t", &self.get("template").expect("a template"))
             .map_err(|error| error.to_string())
     }
