@@ -7,6 +7,7 @@ mod follow;
 mod ingest;
 mod intake;
 mod keys;
+mod render;
 mod serve;
 mod status;
 mod students;
@@ -86,6 +87,8 @@ enum Command {
     Status(status::Args),
     /// List and show workshops
     Workshops(workshops::Args),
+    /// Show what a student would get of a template or a workshop
+    Render(render::Args),
     /// List the students' seats, verify that nothing is left on one
     Students(students::Args),
     /// Make, list, retire and remove the keys that mails are signed with
@@ -121,6 +124,7 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(&args, &source),
         Command::Workshops(args) => workshops::run(&args, &source),
         Command::Students(args) => students::run(&args, &source),
+        Command::Render(args) => render::run(&args, &source),
         Command::Keys(args) => keys::run(&args, &source),
         Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => completions::run(&args, Cli::command()),

@@ -3,6 +3,7 @@
 
 mod ground;
 mod keys;
+mod preview;
 mod state;
 
 pub use keys::KeyFile;

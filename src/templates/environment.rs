@@ -105,9 +105,10 @@ impl Renderer {
         prepared
             .render(name, source, resolver.root(), 0, self.include.as_ref())
             .map(engine::Rendered::into_text)
-            .map_err(|error| {
+            .map_err(|whole| {
+                let error = innermost(&whole);
                 let line = error.line().unwrap_or(0);
-                let message = resolver.describe(&error);
+                let message = resolver.describe(error);
                 match error.name().filter(|file| *file != name) {
                     // In a file that was included.
                     Some(file) => TemplateError {
@@ -119,12 +120,24 @@ impl Renderer {
                     None => TemplateError {
                         name: name.to_owned(),
                         line: if line > 0 { line + prepared.dropped } else { 0 },
-                        column: column(&error, &prepared.text),
-                        message: named(&error, &prepared.text).unwrap_or(message),
+                        column: column(error, &prepared.text),
+                        message: named(error, &prepared.text).unwrap_or(message),
                     },
                 }
             })
     }
+}
+
+/// An error in an included file comes wrapped in one of each file that includes it.
+fn innermost(error: &Error) -> &Error {
+    let mut deepest = error;
+    while let ErrorKind::BadInclude = deepest.kind()
+        && let Some(inner) = std::error::Error::source(deepest)
+        && let Some(inner) = inner.downcast_ref::<Error>()
+    {
+        deepest = inner;
+    }
+    deepest
 }
 
 /// In a macro the engine forgets what an undefined value was called; the text has it.
