@@ -87,7 +87,10 @@ fn file(args: &Args, site: &Site, path: &Path, failed: &Failed) -> anyhow::Resul
         let name = dir.file_name()?.to_str()?;
         Some((dir, name.parse::<AskedWorkshop>().ok()?))
     });
-    let asked = args.workshop.clone().or(in_workshop.as_ref().map(|found| found.1.clone()));
+    let asked = args
+        .workshop
+        .clone()
+        .or(in_workshop.as_ref().map(|found| found.1.clone()));
     let asked = asked.map(|asked| variant(args, asked));
     let dir = path.parent().context("a file stands in a directory")?;
     let root = in_workshop.as_ref().map_or(dir, |(root, _)| root);
@@ -154,7 +157,11 @@ fn render(
 
 /// The line of the template, with a sign below the place.
 fn excerpt(error: &TemplateError, text: &str) -> String {
-    let Some(line) = error.line.checked_sub(1).and_then(|at| text.lines().nth(at)) else {
+    let Some(line) = error
+        .line
+        .checked_sub(1)
+        .and_then(|at| text.lines().nth(at))
+    else {
         return String::new();
     };
     const WIDTH: usize = 120;
@@ -209,7 +216,11 @@ fn show(args: &Args, is_file: bool, files: &[Preview], secrets: &[Secret]) -> an
 }
 
 fn list(files: &[Preview]) {
-    let mut rows = vec![["file", "bytes", "changed lines"].map(str::to_owned).to_vec()];
+    let mut rows = vec![
+        ["file", "bytes", "changed lines"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
     rows.extend(files.iter().map(|file| {
         let changed = TextDiff::from_lines(&file.template, &file.rendered);
         let changed = changed
@@ -243,7 +254,10 @@ fn write(out: &Path, files: &[Preview]) -> anyhow::Result<()> {
     };
     let above = Dir::open_root(above)?;
     if above.stat(name.as_ref())?.is_some() {
-        bail!("{} is there already; --out takes a new directory", out.display());
+        bail!(
+            "{} is there already; --out takes a new directory",
+            out.display()
+        );
     }
     let place = above.make_dir(name.as_ref(), 0o700)?;
     for file in files {

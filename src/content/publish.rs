@@ -182,7 +182,10 @@ pub fn include_below(root: Dir, beside: Option<&Path>, admin: Option<Admin>) -> 
     Arc::new(move |name| {
         let is_plain = |part: Component<'_>| matches!(part, Component::Normal(_));
         if name.is_empty() || !Path::new(name).components().all(is_plain) {
-            return Err("a template includes files of its own directory or below, by a plain path".to_owned());
+            return Err(
+                "a template includes files of its own directory or below, by a plain path"
+                    .to_owned(),
+            );
         }
         let read = || {
             for place in &places {
@@ -195,7 +198,9 @@ pub fn include_below(root: Dir, beside: Option<&Path>, admin: Option<Admin>) -> 
         };
         let done = match &admin {
             None => read(),
-            Some(admin) => safefs::as_user(admin.uid, admin.gid, &admin.groups, read).and_then(|done| done),
+            Some(admin) => {
+                safefs::as_user(admin.uid, admin.gid, &admin.groups, read).and_then(|done| done)
+            }
         };
         let Some(bytes) = done.map_err(|e| e.to_string())? else {
             return Ok(None);
@@ -244,7 +249,6 @@ fn collect(
     }
     Ok(())
 }
-
 
 /// `*.ipynb *.yaml *.py *.sh *.src *.tf *.env Variables.ps1`; in the private tree without tf and
 /// env. Checkpoints are nobody's.

@@ -127,7 +127,8 @@ impl Prepared {
         let (include, syntax) = (include.clone(), self.syntax.clone());
         let mut engine = self.engine.get().clone();
         engine.set_loader(move |name| {
-            let unusable = |why: String| Error::new(ErrorKind::BadInclude, format!("{name}: {why}"));
+            let unusable =
+                |why: String| Error::new(ErrorKind::BadInclude, format!("{name}: {why}"));
             let Some(text) = include(name).map_err(unusable)? else {
                 return Ok(None);
             };

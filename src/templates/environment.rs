@@ -147,7 +147,10 @@ fn named(error: &Error, text: &str) -> Option<String> {
         return None;
     }
     let shown = text.get(error.range()?)?.trim();
-    let shown = shown.trim_start_matches(['{', '-']).trim_end_matches(['}', '-']).trim();
+    let shown = shown
+        .trim_start_matches(['{', '-'])
+        .trim_end_matches(['}', '-'])
+        .trim();
     let is_short = shown.len() <= LONGEST && !shown.contains('\n') && !shown.is_empty();
     is_short.then(|| format!("`{shown}` is undefined"))
 }

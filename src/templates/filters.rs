@@ -139,7 +139,10 @@ fn chain(base: &Value, steps: Rest<Value>) -> Result<Value, Error> {
 /// What a loop goes over.
 fn each(Given(value): Given) -> Value {
     match value.as_str() {
-        Some(text) => text.chars().map(|char| Value::from(char.to_string())).collect(),
+        Some(text) => text
+            .chars()
+            .map(|char| Value::from(char.to_string()))
+            .collect(),
         None => value,
     }
 }

@@ -58,7 +58,10 @@ pub(super) fn method(
             let (size,): (Option<usize>,) = from_args(args)?;
             let size = size.unwrap_or(8);
             check_width(size)?;
-            Ok(Value::from(expand_tabs(value.as_str().unwrap_or_default(), size)))
+            Ok(Value::from(expand_tabs(
+                value.as_str().unwrap_or_default(),
+                size,
+            )))
         }
         (ValueKind::String, "zfill") => {
             let (width,): (usize,) = from_args(args)?;
@@ -142,7 +145,11 @@ fn expand_tabs(text: &str, size: usize) -> String {
             '\t' => {}
             _ => {
                 out.push(char);
-                column = if char == '\n' || char == '\r' { 0 } else { column + 1 };
+                column = if char == '\n' || char == '\r' {
+                    0
+                } else {
+                    column + 1
+                };
             }
         }
     }
@@ -201,7 +208,14 @@ fn slice(value: &Value, args: &[Value]) -> Result<Value, Error> {
 fn places(len: usize, (start, stop, step): (Option<i64>, Option<i64>, i64)) -> Vec<usize> {
     let len = len as i64;
     let (low, high) = if step > 0 { (0, len) } else { (-1, len - 1) };
-    let clamp = |bound: i64| if bound < 0 { bound.saturating_add(len) } else { bound }.clamp(low, high);
+    let clamp = |bound: i64| {
+        if bound < 0 {
+            bound.saturating_add(len)
+        } else {
+            bound
+        }
+        .clamp(low, high)
+    };
     let start = start.map_or(if step > 0 { low } else { high }, clamp);
     let stop = stop.map_or(if step > 0 { high } else { low }, clamp);
     let mut chosen = Vec::new();

@@ -301,7 +301,9 @@ impl<'a> Scanner<'a> {
             return Ok(false);
         };
         if strip == Some('+') {
-            return Err(self.flaw("raw cannot be closed by +%}, Jinja2 does not know it so; leave + out"));
+            return Err(
+                self.flaw("raw cannot be closed by +%}, Jinja2 does not know it so; leave + out")
+            );
         }
         let (start, end) = &self.syntax.block;
         if self.syntax.trim_blocks && strip != Some('-') {

@@ -199,7 +199,10 @@ fn drop_collections(tokens: &mut Vec<Token>) {
             at += 1;
         }
         let full = tokens.get(at..at + 5);
-        if matches!(full, Some([Name(_), Sign('.'), Name(_), Sign('.'), Name(_)])) {
+        if matches!(
+            full,
+            Some([Name(_), Sign('.'), Name(_), Sign('.'), Name(_)])
+        ) {
             tokens.drain(at..at + 4);
         }
     }
@@ -278,7 +281,10 @@ fn rewrite_loops(tokens: &mut Vec<Token>) {
     }
     if let Some(start) = start {
         tokens.splice(end..end, [Sign(')'), Space(" ".to_owned())]);
-        tokens.splice(start..start, [Space(" ".to_owned()), Name(EACH.to_owned()), Sign('(')]);
+        tokens.splice(
+            start..start,
+            [Space(" ".to_owned()), Name(EACH.to_owned()), Sign('(')],
+        );
     }
 }
 
@@ -315,7 +321,10 @@ fn rewrite_slices(tokens: &mut Vec<Token>) {
         out[close] = vec![Sign(')')];
         let mut before = open;
         for colon in colons.iter().copied().chain([close]) {
-            let is_empty = out[before + 1..colon].iter().flatten().all(|token| matches!(token, Space(_)));
+            let is_empty = out[before + 1..colon]
+                .iter()
+                .flatten()
+                .all(|token| matches!(token, Space(_)));
             if is_empty {
                 out[before].push(nothing());
             }

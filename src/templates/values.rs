@@ -2,8 +2,8 @@
 //!
 //! No template is rendered here; `scope` decides what needs that.
 
-use minijinja::value::{Value, ValueKind};
 use minijinja::Error;
+use minijinja::value::{Value, ValueKind};
 use serde_json::Value as Json;
 
 use super::python;

@@ -86,7 +86,9 @@ fn generated_templates_render_alike() {
     let templates = generate::template();
     let ours = Renderer::new(Scope::new(vars(generate::VARS), Passwords::default()));
     let mut compare = |template: &str| {
-        let ours = ours.render("t", template).map_err(|error| error.to_string());
+        let ours = ours
+            .render("t", template)
+            .map_err(|error| error.to_string());
         let theirs = ansible.ask(&json!({"template": template, "vars": generate::VARS}));
         (difference(&ours, &theirs), theirs.is_ok())
     };
@@ -121,7 +123,11 @@ fn generated_templates_render_alike() {
     say(&format!(
         "generated templates: {count} cases, {equal} equal, {rendered} without an error (WOD_SEED={seed})"
     ));
-    assert!(different.is_empty(), "WOD_SEED={seed}\n{}", different.join("\n"));
+    assert!(
+        different.is_empty(),
+        "WOD_SEED={seed}\n{}",
+        different.join("\n")
+    );
 }
 
 /// What Ansible has and ours does not: HTML links have no place in notebooks and scripts.

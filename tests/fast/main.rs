@@ -7,6 +7,7 @@ mod hostile_homes;
 mod intake;
 mod inventory;
 mod plan;
+mod render;
 mod samples;
 mod signature;
 mod templates;

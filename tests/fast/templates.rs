@@ -127,7 +127,10 @@ fn deep_nesting_is_an_error_and_not_a_crash() {
 fn a_file_that_includes_itself_ends() {
     let include = |_: &str| Ok(Some("x{% include 'again' %}".to_owned()));
     let renderer = Renderer::new(scope("")).including(std::sync::Arc::new(include));
-    let error = renderer.render("t", "{% include 'again' %}").unwrap_err().to_string();
+    let error = renderer
+        .render("t", "{% include 'again' %}")
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("recursion"), "{error}");
     assert!(!error.contains('\n'), "{error}");
 }

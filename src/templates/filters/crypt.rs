@@ -48,13 +48,25 @@ fn password_hash(Given(password): Given, rest: More) -> Result<String, Error> {
         None if kind == "sha256" => 535_000,
         None => 656_000,
         Some(rounds @ 1_000..=MAX_ROUNDS) => rounds as usize,
-        Some(_) => return Err(wrong(format!("password_hash takes 1000 to {MAX_ROUNDS} rounds"))),
+        Some(_) => {
+            return Err(wrong(format!(
+                "password_hash takes 1000 to {MAX_ROUNDS} rounds"
+            )));
+        }
     };
     let (mark, hashed) = match kind.as_str() {
-        "sha512" => ("6", sha_crypt::<Sha512>(&password, &salt, rounds, &ORDER_512)),
-        "sha256" => ("5", sha_crypt::<Sha256>(&password, &salt, rounds, &ORDER_256)),
+        "sha512" => (
+            "6",
+            sha_crypt::<Sha512>(&password, &salt, rounds, &ORDER_512),
+        ),
+        "sha256" => (
+            "5",
+            sha_crypt::<Sha256>(&password, &salt, rounds, &ORDER_256),
+        ),
         other => {
-            return Err(wrong(format!("password_hash knows sha512 and sha256, not {other}")));
+            return Err(wrong(format!(
+                "password_hash knows sha512 and sha256, not {other}"
+            )));
         }
     };
     let stated = match rounds {
@@ -187,7 +199,9 @@ fn encoded(digest: &[u8], order: &[[usize; 3]]) -> String {
 fn to_uuid(Given(text): Given, rest: More) -> Result<String, Error> {
     const ANSIBLE: &str = "361E6D51-FAEC-444A-9079-341386DA8E2E";
     let arguments = Arguments::new(rest)?;
-    let namespace = arguments.text(0, "namespace")?.unwrap_or_else(|| ANSIBLE.into());
+    let namespace = arguments
+        .text(0, "namespace")?
+        .unwrap_or_else(|| ANSIBLE.into());
     arguments.finish(1)?;
     let digits = namespace.replace('-', "");
     let space = u128::from_str_radix(&digits, 16)
@@ -203,6 +217,12 @@ fn to_uuid(Given(text): Given, rest: More) -> Result<String, Error> {
     bytes[6] = bytes[6] & 0x0f | 0x50;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
+    let parts = [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ];
     Ok(Value::from(parts.join("-")).to_string())
 }

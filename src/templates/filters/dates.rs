@@ -38,11 +38,27 @@ pub(super) fn register(engine: &mut Environment<'static>) {
 }
 
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September",
-    "October", "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
 const DAYS: [&str; 7] = [
-    "Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday",
+    "Sunday",
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
 ];
 const DAY: i64 = 86_400;
 
@@ -205,7 +221,11 @@ impl Moment {
                 continue;
             }
             let most = if sign == 'Y' { 4 } else { 2 };
-            let len = rest.bytes().take(most).take_while(u8::is_ascii_digit).count();
+            let len = rest
+                .bytes()
+                .take(most)
+                .take_while(u8::is_ascii_digit)
+                .count();
             let number: i64 = rest[..len].parse().map_err(|_| bad())?;
             rest = &rest[len..];
             match sign {

@@ -11,7 +11,9 @@ pub(super) fn register(engine: &mut Environment<'static>) {
     engine.add_filter("striptags", |Given(text): Given| {
         python::str_of(&text).map(|text| strip_tags(&text))
     });
-    engine.add_filter("pprint", |Given(value): Given, _: More| python::repr_of(&value));
+    engine.add_filter("pprint", |Given(value): Given, _: More| {
+        python::repr_of(&value)
+    });
     engine.add_filter("xmlattr", xml_attributes);
     engine.add_filter("urldecode", |Given(text): Given| {
         python::str_of(&text).map(|text| unquote(&text.replace('+', " ")))
@@ -103,8 +105,11 @@ fn chunks(text: &str, at_hyphens: bool) -> Vec<Vec<char>> {
             None => true,
             Some(before) if before.is_whitespace() != char.is_whitespace() => true,
             Some('-') if at_hyphens && at >= 3 => {
-                let after = letter(at) && (letter(at + 1) || chars.get(at + 1) == Some(&'-') && letter(at + 2));
-                letter(at - 2) && (letter(at - 3) || at >= 4 && chars[at - 3] == '-' && letter(at - 4)) && after
+                let after = letter(at)
+                    && (letter(at + 1) || chars.get(at + 1) == Some(&'-') && letter(at + 2));
+                letter(at - 2)
+                    && (letter(at - 3) || at >= 4 && chars[at - 3] == '-' && letter(at - 4))
+                    && after
             }
             Some(_) => false,
         };
@@ -139,7 +144,9 @@ fn entities(text: &str) -> String {
     while let Some(at) = rest.find('&') {
         out.push_str(&rest[..at]);
         rest = &rest[at..];
-        let read = rest.find(';').and_then(|end| Some((entity(&rest[1..end])?, end)));
+        let read = rest
+            .find(';')
+            .and_then(|end| Some((entity(&rest[1..end])?, end)));
         match read {
             Some((char, end)) => {
                 out.push(char);
@@ -175,7 +182,10 @@ fn entity(name: &str) -> Option<char> {
 
 fn xml_attributes(Given(map): Given, autospace: Option<bool>) -> Result<String, Error> {
     if map.kind() != ValueKind::Map {
-        return Err(wrong(format!("xmlattr takes a mapping, not a {}", map.kind())));
+        return Err(wrong(format!(
+            "xmlattr takes a mapping, not a {}",
+            map.kind()
+        )));
     }
     let mut made = Vec::new();
     for (key, value) in python::pairs(&map)? {
@@ -298,27 +308,31 @@ fn format(Given(template): Given, rest: More) -> Result<String, Error> {
         if chars.next_if_eq(&'(').is_some() {
             let name: String = chars.by_ref().take_while(|char| *char != ')').collect();
             let found = arguments.named(&name);
-            value = Some(found.ok_or_else(|| wrong(format!("format: there is no value `{name}`")))?);
+            value =
+                Some(found.ok_or_else(|| wrong(format!("format: there is no value `{name}`")))?);
         }
         while let Some(flag) = chars.next_if(|char| "-+ #0".contains(*char)) {
             spec.flags.push(flag);
         }
-        let number = |chars: &mut std::iter::Peekable<std::str::Chars<'_>>| -> Result<Option<usize>, Error> {
-            let mut digits = String::new();
-            while let Some(digit) = chars.next_if(char::is_ascii_digit) {
-                digits.push(digit);
-            }
-            match digits.parse() {
-                _ if digits.is_empty() => Ok(None),
-                Ok(width @ ..=MAX_WIDTH) => Ok(Some(width)),
-                _ => Err(wrong(format!("format: a width of {digits} is too large"))),
-            }
-        };
+        let number =
+            |chars: &mut std::iter::Peekable<std::str::Chars<'_>>| -> Result<Option<usize>, Error> {
+                let mut digits = String::new();
+                while let Some(digit) = chars.next_if(char::is_ascii_digit) {
+                    digits.push(digit);
+                }
+                match digits.parse() {
+                    _ if digits.is_empty() => Ok(None),
+                    Ok(width @ ..=MAX_WIDTH) => Ok(Some(width)),
+                    _ => Err(wrong(format!("format: a width of {digits} is too large"))),
+                }
+            };
         spec.width = number(&mut chars)?.unwrap_or(0);
         if chars.next_if_eq(&'.').is_some() {
             spec.precision = Some(number(&mut chars)?.unwrap_or(0));
         }
-        let sign = chars.next().ok_or_else(|| wrong("format: the text ends within a %"))?;
+        let sign = chars
+            .next()
+            .ok_or_else(|| wrong("format: the text ends within a %"))?;
         if sign == '%' {
             out.push('%');
             continue;
@@ -372,10 +386,17 @@ impl Spec {
 
     fn whole(&self, sign: char, value: &Value) -> Result<String, Error> {
         let number = match (value.kind(), python::as_float(value)) {
-            (ValueKind::Number, Some(float)) if !"xXo".contains(sign) && float.is_finite() => float.trunc() as i128,
+            (ValueKind::Number, Some(float)) if !"xXo".contains(sign) && float.is_finite() => {
+                float.trunc() as i128
+            }
             (ValueKind::Number, None) => i128::try_from(value.clone())?,
             (ValueKind::Bool, _) => i128::from(value.is_true()),
-            _ => return Err(wrong(format!("format: %{sign} takes a number, not a {}", value.kind()))),
+            _ => {
+                return Err(wrong(format!(
+                    "format: %{sign} takes a number, not a {}",
+                    value.kind()
+                )));
+            }
         };
         let digits = match sign {
             'x' => format!("{:x}", number.unsigned_abs()),
@@ -406,7 +427,11 @@ impl Spec {
         let number = match value.kind() {
             ValueKind::Number => f64::try_from(value.clone())?,
             ValueKind::Bool => f64::from(u8::from(value.is_true())),
-            kind => return Err(wrong(format!("format: %{sign} takes a number, not a {kind}"))),
+            kind => {
+                return Err(wrong(format!(
+                    "format: %{sign} takes a number, not a {kind}"
+                )));
+            }
         };
         let precision = self.precision.unwrap_or(6);
         let size = number.abs();
@@ -416,12 +441,22 @@ impl Spec {
             'e' => exponent(size, precision),
             _ => general(size, precision.max(1)),
         };
-        let digits = if sign.is_uppercase() { digits.to_uppercase() } else { digits };
-        Ok(self.pad(self.sign(number.is_sign_negative()), &digits, number.is_finite()))
+        let digits = if sign.is_uppercase() {
+            digits.to_uppercase()
+        } else {
+            digits
+        };
+        Ok(self.pad(
+            self.sign(number.is_sign_negative()),
+            &digits,
+            number.is_finite(),
+        ))
     }
 
     fn pad(&self, sign: &str, text: &str, zeros: bool) -> String {
-        let room = self.width.saturating_sub(sign.chars().count() + text.chars().count());
+        let room = self
+            .width
+            .saturating_sub(sign.chars().count() + text.chars().count());
         match (self.has('-'), self.has('0') && zeros) {
             (true, _) => format!("{sign}{text}{}", " ".repeat(room)),
             (false, true) => format!("{sign}{}{text}", "0".repeat(room)),
@@ -459,7 +494,10 @@ fn general(number: f64, precision: usize) -> String {
     let (digits, power) = long.split_once('e').unwrap_or((&long, "0"));
     let place: i32 = power.parse().unwrap_or(0);
     match (-4..precision as i32).contains(&place) {
-        true => shorter(format!("{number:.*}", (precision as i32 - 1 - place) as usize)),
+        true => shorter(format!(
+            "{number:.*}",
+            (precision as i32 - 1 - place) as usize
+        )),
         false => format!("{}e{power}", shorter(digits.to_owned())),
     }
 }

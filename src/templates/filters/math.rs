@@ -117,7 +117,8 @@ fn human_to_bytes(Given(size): Given, rest: More) -> Result<Value, Error> {
         (_, false) => ["", "B", "b"],
         (_, true) => ["", "b", "b"],
     };
-    let is_known = expected.contains(&rest) || (letter == 'B' && expected.contains(&rest.to_lowercase().as_str()));
+    let is_known = expected.contains(&rest)
+        || (letter == 'B' && expected.contains(&rest.to_lowercase().as_str()));
     if !is_known {
         return Err(bad());
     }

@@ -244,7 +244,9 @@ mod tests {
         for (kind, names) in [("filter", &super::FILTERS[..]), ("test", &super::TESTS[..])] {
             for name in names {
                 let asked = format!("{{{{ name is {kind} }}}}");
-                let known = engine.render_str(&asked, context! { name => *name }).unwrap();
+                let known = engine
+                    .render_str(&asked, context! { name => *name })
+                    .unwrap();
                 if known != "True" && known != "true" {
                     missing.push(format!("{kind} {name}"));
                 }

@@ -14,7 +14,9 @@ pub(super) fn register(engine: &mut Environment<'static>) {
     engine.add_filter("zip", |Given(first): Given, rest: Rest<Value>| {
         let lists = lists(first, &rest)?;
         let len = lists.iter().map(Vec::len).min().unwrap_or(0);
-        rows(len, |at| lists.iter().map(|list| list[at].clone()).collect())
+        rows(len, |at| {
+            lists.iter().map(|list| list[at].clone()).collect()
+        })
     });
     engine.add_filter("zip_longest", zip_longest);
     engine.add_filter("product", product);
@@ -212,7 +214,11 @@ fn rekey(Given(data): Given, rest: More) -> Result<Value, Error> {
     let overwrite = match duplicates.as_str() {
         "error" => false,
         "overwrite" => true,
-        other => return Err(wrong(format!("duplicates is error or overwrite, not {other}"))),
+        other => {
+            return Err(wrong(format!(
+                "duplicates is error or overwrite, not {other}"
+            )));
+        }
     };
     let elements = match data.kind() {
         ValueKind::Map => python::pairs(&data)?
@@ -257,7 +263,9 @@ fn dict(rest: More) -> Result<Value, Error> {
             return Err(python::undefined(first));
         }
         if first.kind() == ValueKind::Map {
-            python::pairs(first)?.into_iter().for_each(|(key, value)| put(key, value));
+            python::pairs(first)?
+                .into_iter()
+                .for_each(|(key, value)| put(key, value));
         } else {
             for pair in first.try_iter()? {
                 let mut pair = pair.try_iter()?;

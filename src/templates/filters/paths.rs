@@ -20,7 +20,9 @@ pub(super) fn register(engine: &mut Environment<'static>) {
         })
     });
     engine.add_filter("path_join", path_join);
-    engine.add_filter("normpath", |Given(path): Given| text(&path).map(|path| normal(&path)));
+    engine.add_filter("normpath", |Given(path): Given| {
+        text(&path).map(|path| normal(&path))
+    });
     engine.add_filter("relpath", relative);
     engine.add_filter("commonpath", common);
     engine.add_filter("win_basename", |Given(path): Given| {
@@ -41,7 +43,9 @@ pub(super) fn register(engine: &mut Environment<'static>) {
     });
     for name in ["expanduser", "expandvars", "realpath", "fileglob"] {
         engine.add_filter(name, move |_: More| -> Result<Value, Error> {
-            Err(wrong(format!("{name} looks at the host, which no template may; put the path into a variable")))
+            Err(wrong(format!(
+                "{name} looks at the host, which no template may; put the path into a variable"
+            )))
         });
     }
 }
@@ -106,10 +110,14 @@ fn relative(Given(path): Given, rest: More) -> Result<String, Error> {
     arguments.finish(1)?;
     let (path, start) = (normal(&text(&path)?), normal(&start));
     if path.starts_with('/') != start.starts_with('/') {
-        return Err(wrong("relpath takes two absolute paths, or two relative ones"));
+        return Err(wrong(
+            "relpath takes two absolute paths, or two relative ones",
+        ));
     }
     let parts = |path: &str| -> Vec<String> {
-        let parts = path.split('/').filter(|part| !part.is_empty() && *part != ".");
+        let parts = path
+            .split('/')
+            .filter(|part| !part.is_empty() && *part != ".");
         parts.map(str::to_owned).collect()
     };
     let (path, start) = (parts(&path), parts(&start));
@@ -127,21 +135,38 @@ fn common(Given(paths): Given) -> Result<String, Error> {
         .iter()
         .map(text)
         .collect::<Result<_, _>>()?;
-    let first = paths.first().ok_or_else(|| wrong("commonpath got no path"))?;
+    let first = paths
+        .first()
+        .ok_or_else(|| wrong("commonpath got no path"))?;
     let is_absolute = first.starts_with('/');
-    if paths.iter().any(|path| path.starts_with('/') != is_absolute) {
-        return Err(wrong("commonpath takes absolute paths, or relative ones, not both"));
+    if paths
+        .iter()
+        .any(|path| path.starts_with('/') != is_absolute)
+    {
+        return Err(wrong(
+            "commonpath takes absolute paths, or relative ones, not both",
+        ));
     }
     let parts = |path: &str| -> Vec<String> {
-        let parts = path.split('/').filter(|part| !part.is_empty() && *part != ".");
+        let parts = path
+            .split('/')
+            .filter(|part| !part.is_empty() && *part != ".");
         parts.map(str::to_owned).collect()
     };
     let mut shared = parts(first);
     for path in &paths[1..] {
-        let same = parts(path).iter().zip(&shared).take_while(|(a, b)| a == b).count();
+        let same = parts(path)
+            .iter()
+            .zip(&shared)
+            .take_while(|(a, b)| a == b)
+            .count();
         shared.truncate(same);
     }
-    Ok(format!("{}{}", if is_absolute { "/" } else { "" }, shared.join("/")))
+    Ok(format!(
+        "{}{}",
+        if is_absolute { "/" } else { "" },
+        shared.join("/")
+    ))
 }
 
 /// Drive, the path up to its last separator, and what follows.

@@ -61,8 +61,19 @@ pub(super) fn register(engine: &mut Environment<'static>) {
         });
     }
     let on_the_host = [
-        "directory", "is_dir", "file", "is_file", "link", "is_link", "exists", "link_exists",
-        "same_file", "is_same_file", "mount", "is_mount", "vaulted_file",
+        "directory",
+        "is_dir",
+        "file",
+        "is_file",
+        "link",
+        "is_link",
+        "exists",
+        "link_exists",
+        "same_file",
+        "is_same_file",
+        "mount",
+        "is_mount",
+        "vaulted_file",
     ];
     for name in on_the_host {
         engine.add_test(name, move |_: More| -> Result<bool, Error> {
@@ -72,22 +83,22 @@ pub(super) fn register(engine: &mut Environment<'static>) {
         });
     }
     for name in ["subset", "issubset"] {
-    engine.add_test(
-        name,
-        |Given(left): Given, Given(right): Given| -> Result<bool, Error> {
-            let right = items(&right)?;
-            Ok(items(&left)?.iter().all(|item| right.contains(item)))
-        },
-    );
+        engine.add_test(
+            name,
+            |Given(left): Given, Given(right): Given| -> Result<bool, Error> {
+                let right = items(&right)?;
+                Ok(items(&left)?.iter().all(|item| right.contains(item)))
+            },
+        );
     }
     for name in ["superset", "issuperset"] {
-    engine.add_test(
-        name,
-        |Given(left): Given, Given(right): Given| -> Result<bool, Error> {
-            let left = items(&left)?;
-            Ok(items(&right)?.iter().all(|item| left.contains(item)))
-        },
-    );
+        engine.add_test(
+            name,
+            |Given(left): Given, Given(right): Given| -> Result<bool, Error> {
+                let left = items(&left)?;
+                Ok(items(&right)?.iter().all(|item| left.contains(item)))
+            },
+        );
     }
     engine.add_test(
         "contains",
@@ -141,7 +152,11 @@ fn register_uris(engine: &mut Environment<'static>) {
         let is_one = scheme
             .chars()
             .all(|char| char.is_ascii_alphanumeric() || "+-.".contains(char));
-        if is_one { scheme.to_lowercase() } else { String::new() }
+        if is_one {
+            scheme.to_lowercase()
+        } else {
+            String::new()
+        }
     };
     let among = move |text: &str, schemes: Option<Value>| -> Result<bool, Error> {
         match schemes.filter(|schemes| !schemes.is_none()) {

@@ -14,7 +14,10 @@ pub(super) fn register(engine: &mut Environment<'static>) {
         let password = password(&arguments)?;
         let label = arguments.text(2, "vault_id")?;
         for ignored in ["salt", "wrap_object"] {
-            if arguments.named(ignored).is_some_and(|value| value.is_true()) {
+            if arguments
+                .named(ignored)
+                .is_some_and(|value| value.is_true())
+            {
                 return Err(wrong(format!("vault takes no {ignored}; leave it out")));
             }
         }

@@ -56,8 +56,32 @@ fn body(depth: u32) -> Text {
 fn literal() -> Text {
     select(
         &[
-            "x", " ", "\n", "  \n", "\n\n", "\t", "a b\n", "{", "}", "%", "#", "$", "é", "'", "\"", "\\", "\\n",
-            "{ {", "} }", "\r\n", "<b>", "${X}", "end", "\n  if", "{\"k\": \"", "\"}\n",
+            "x",
+            " ",
+            "\n",
+            "  \n",
+            "\n\n",
+            "\t",
+            "a b\n",
+            "{",
+            "}",
+            "%",
+            "#",
+            "$",
+            "é",
+            "'",
+            "\"",
+            "\\",
+            "\\n",
+            "{ {",
+            "} }",
+            "\r\n",
+            "<b>",
+            "${X}",
+            "end",
+            "\n  if",
+            "{\"k\": \"",
+            "\"}\n",
         ][..],
     )
     .prop_map(str::to_owned)
@@ -72,7 +96,11 @@ fn tag(inner: impl Strategy<Value = String> + 'static) -> Text {
     (open, inner, close, blank)
         .prop_map(|(open, inner, close, blank)| {
             // `{%-1` would be read otherwise, and so would `x-%}`.
-            let after = if blank.is_empty() && inner.starts_with(['-', '+']) { " " } else { blank };
+            let after = if blank.is_empty() && inner.starts_with(['-', '+']) {
+                " "
+            } else {
+                blank
+            };
             format!("{open}{after}{inner}{blank}{close}")
         })
         .boxed()
@@ -87,7 +115,11 @@ fn print(inner: Text) -> Text {
     let close = prop_oneof![8 => Just(" }}"), 2 => Just(" -}}"), 1 => Just("}}")];
     (open, inner, close)
         .prop_map(|(open, inner, close)| {
-            let blank = if inner.starts_with(['{', '-', '+']) { " " } else { "" };
+            let blank = if inner.starts_with(['{', '-', '+']) {
+                " "
+            } else {
+                ""
+            };
             let after = if inner.ends_with('}') { " " } else { "" };
             format!("{open}{blank}{inner}{after}{close}")
         })
@@ -130,16 +162,31 @@ fn node(depth: u32) -> Text {
 }
 
 fn condition(word: &'static str) -> Text {
-    tag(prop_oneof![3 => boolean(2), 1 => any_value(1)].prop_map(move |check| format!("{word} {check}")))
+    tag(prop_oneof![3 => boolean(2), 1 => any_value(1)]
+        .prop_map(move |check| format!("{word} {check}")))
 }
 
 fn loop_value() -> Text {
     print(
         select(
             &[
-                "i", "loop.index", "loop.index0", "loop.first", "loop.last", "loop.length", "loop.revindex", "loop.revindex0",
-                "loop.cycle('a', 'b')", "loop.previtem | default('-')", "loop.nextitem | default('-')", "loop.changed(n)",
-                "',' if not loop.last", "',' if not loop.last else ''", "loop.depth", "loop.depth0", "i ~ ':' ~ loop.index",
+                "i",
+                "loop.index",
+                "loop.index0",
+                "loop.first",
+                "loop.last",
+                "loop.length",
+                "loop.revindex",
+                "loop.revindex0",
+                "loop.cycle('a', 'b')",
+                "loop.previtem | default('-')",
+                "loop.nextitem | default('-')",
+                "loop.changed(n)",
+                "',' if not loop.last",
+                "',' if not loop.last else ''",
+                "loop.depth",
+                "loop.depth0",
+                "i ~ ':' ~ loop.index",
             ][..],
         )
         .prop_map(str::to_owned)
@@ -156,7 +203,10 @@ fn then(head: Text, tails: &'static [&'static str]) -> Text {
     (head, select(tails))
         .prop_map(|(head, tail)| {
             let binds = tail.starts_with('.') || tail.starts_with('[');
-            match binds && (head.contains([' ', '|', '-']) || head.starts_with(|c: char| c.is_ascii_digit())) {
+            match binds
+                && (head.contains([' ', '|', '-'])
+                    || head.starts_with(|c: char| c.is_ascii_digit()))
+            {
                 true => format!("({head}){tail}"),
                 false => format!("{head}{tail}"),
             }
@@ -190,7 +240,10 @@ fn chosen(value: fn(u32) -> Text, depth: u32) -> Text {
 }
 
 fn whole(depth: u32) -> Text {
-    let leaf = pick(&["0", "1", "2", "10", "n", "m", "z", "-1", "d.a", "d['a']", "l[0]", "l[-1]", "l.0", "100000", "1_000"]);
+    let leaf = pick(&[
+        "0", "1", "2", "10", "n", "m", "z", "-1", "d.a", "d['a']", "l[0]", "l[-1]", "l.0",
+        "100000", "1_000",
+    ]);
     if depth == 0 {
         return leaf;
     }
@@ -212,7 +265,16 @@ fn whole(depth: u32) -> Text {
 }
 
 fn float(depth: u32) -> Text {
-    let leaf = pick(&["f", "1.5", "0.1", "2.0", "1e3", "3.14159", "0.00001", "123456789.125"]);
+    let leaf = pick(&[
+        "f",
+        "1.5",
+        "0.1",
+        "2.0",
+        "1e3",
+        "3.14159",
+        "0.00001",
+        "123456789.125",
+    ]);
     if depth == 0 {
         return leaf;
     }
@@ -229,8 +291,29 @@ fn float(depth: u32) -> Text {
 
 fn text(depth: u32) -> Text {
     let leaf = pick(&[
-        "s", "t", "e", "u", "p", "lazy", "'a'", "\"b c\"", "''", "'x\\ny'", "'it''s'", "\"it's\"", "'é'", "d.b", "ls[0]", "ls.1",
-        "'<a href=\"x\">'", "'{{'", "'%}'", "'a\\\\b'", "'1'", "' pad '", "inventory_hostname",
+        "s",
+        "t",
+        "e",
+        "u",
+        "p",
+        "lazy",
+        "'a'",
+        "\"b c\"",
+        "''",
+        "'x\\ny'",
+        "'it''s'",
+        "\"it's\"",
+        "'é'",
+        "d.b",
+        "ls[0]",
+        "ls.1",
+        "'<a href=\"x\">'",
+        "'{{'",
+        "'%}'",
+        "'a\\\\b'",
+        "'1'",
+        "' pad '",
+        "inventory_hostname",
     ]);
     if depth == 0 {
         return leaf;
@@ -265,8 +348,28 @@ fn text(depth: u32) -> Text {
 
 fn boolean(depth: u32) -> Text {
     let leaf = pick(&[
-        "true", "false", "True", "y", "o", "nope is defined", "nope is not defined", "n is defined", "d.x is defined", "d.a is defined",
-        "d['x']['y'] is defined", "nope.x is undefined", "nil is none", "not y", "le", "e", "d", "n", "z", "f", "s", "nil",
+        "true",
+        "false",
+        "True",
+        "y",
+        "o",
+        "nope is defined",
+        "nope is not defined",
+        "n is defined",
+        "d.x is defined",
+        "d.a is defined",
+        "d['x']['y'] is defined",
+        "nope.x is undefined",
+        "nil is none",
+        "not y",
+        "le",
+        "e",
+        "d",
+        "n",
+        "z",
+        "f",
+        "s",
+        "nil",
     ]);
     if depth == 0 {
         return leaf;
@@ -291,7 +394,23 @@ fn boolean(depth: u32) -> Text {
 }
 
 fn list(depth: u32) -> Text {
-    let leaf = pick(&["l", "ls", "le", "[]", "[1, 2]", "['a', 'b', 'a']", "[1, 'a', none]", "(1, 2)", "range(3) | list", "range(1, 8, 3) | list", "d.c", "kept", "[true, 1.0, 'x']", "[[1], [2, 3]]", "('x',)"]);
+    let leaf = pick(&[
+        "l",
+        "ls",
+        "le",
+        "[]",
+        "[1, 2]",
+        "['a', 'b', 'a']",
+        "[1, 'a', none]",
+        "(1, 2)",
+        "range(3) | list",
+        "range(1, 8, 3) | list",
+        "d.c",
+        "kept",
+        "[true, 1.0, 'x']",
+        "[[1], [2, 3]]",
+        "('x',)",
+    ]);
     if depth == 0 {
         return leaf;
     }
@@ -316,7 +435,15 @@ fn list(depth: u32) -> Text {
 }
 
 fn dict(depth: u32) -> Text {
-    let leaf = pick(&["d", "de", "{}", "{'x': 1, 'y': 'z'}", "dict(a=1, b='x')", "{'k': none, 'j': true}", "ld[0]"]);
+    let leaf = pick(&[
+        "d",
+        "de",
+        "{}",
+        "{'x': 1, 'y': 'z'}",
+        "dict(a=1, b='x')",
+        "{'k': none, 'j': true}",
+        "ld[0]",
+    ]);
     if depth == 0 {
         return leaf;
     }

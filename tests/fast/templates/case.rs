@@ -71,7 +71,9 @@ impl Case {
         let files = self.files();
         // As the template module searches.
         let include = move |name: &str| {
-            let found = files.get(&format!("templates/{name}")).or_else(|| files.get(name));
+            let found = files
+                .get(&format!("templates/{name}"))
+                .or_else(|| files.get(name));
             Ok(found.cloned())
         };
         Renderer::new(scope)
@@ -117,4 +119,3 @@ pub fn cases(folder: &str) -> Vec<PathBuf> {
     paths.sort();
     paths
 }
-
