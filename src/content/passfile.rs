@@ -88,6 +88,20 @@ impl PassFiles {
         Ok(())
     }
 
+    /// To be called before anything is written: what an engine that was killed had begun, with a
+    /// password in it.
+    pub fn remove_unfinished(&self) -> Result<(), Fault> {
+        let Some(path) = &self.dir else {
+            return Ok(());
+        };
+        match Dir::open_root(path) {
+            Err(e) if e.is_not_found() => Ok(()),
+            opened => opened
+                .and_then(|dir| safefs::remove_unfinished(&dir))
+                .map_err(|e| fault(&path.display().to_string(), &e)),
+        }
+    }
+
     pub fn remove(&self, workshop: &WorkshopName, student: Student) -> Result<(), Fault> {
         let Some(path) = &self.dir else {
             return Ok(());

@@ -82,6 +82,9 @@ impl Engine {
     /// Works until it is stopped. `spool` and `wake` are watched for new files.
     pub fn run(self: &Arc<Self>, own: Loop, spool: &Path, wake: &Path) -> Result<(), Fault> {
         watch(spool, wake, own.sender.clone())?;
+        if let Err(e) = self.content.pass_files.remove_unfinished() {
+            tracing::warn!("an unfinished pass file may be left: {e}");
+        }
         let helpers = self.start_housekeeping(&own.stopping);
         let (jobs, workers) = self.start_workers(&own);
         let mut turn = Turn {

@@ -60,23 +60,40 @@ impl Backend {
 
     /// With more in its environment.
     pub fn start_engine_with(&mut self, environment: &[(&str, &str)]) {
-        let log = append("/run/serve.log");
-        let filter = Some(&self.filter).filter(|filter| !filter.is_empty());
-        let serve = Command::new(PROGRAM)
-            .arg("serve")
-            .envs(filter.map(|filter| ("WODLOG", filter)))
-            .envs(environment.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        self.serve = Some(serve);
+        let mut serve = Command::new(PROGRAM);
+        serve.arg("serve").envs(environment.iter().copied());
+        self.spawn(&mut serve);
         wait_for(20, "listening wod serve", || {
             let ended = self.serve.as_mut().unwrap().try_wait().unwrap();
             assert!(ended.is_none(), "wod serve ended: {}", self.log());
             TcpStream::connect(SMTP).ok()
         });
+    }
+
+    /// It has not come to its first instruction, and goes on when somebody traces it or sends
+    /// SIGCONT.
+    pub fn start_engine_stopped(&mut self) {
+        let mut serve = Command::new("/bin/sh");
+        self.spawn(serve.args(["-c", &format!("kill -STOP $$; exec {PROGRAM} serve")]));
+        let stat = format!("/proc/{}/stat", self.engine_id());
+        wait_for(10, "stopped engine", || {
+            fs::read_to_string(&stat)
+                .unwrap()
+                .contains(") T ")
+                .then_some(())
+        });
+    }
+
+    fn spawn(&mut self, serve: &mut Command) {
+        let log = append("/run/serve.log");
+        let filter = Some(&self.filter).filter(|filter| !filter.is_empty());
+        let serve = serve
+            .envs(filter.map(|filter| ("WODLOG", filter)))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn();
+        self.serve = Some(serve.unwrap());
     }
 
     /// As power goes: nothing is finished or tidied up.
