@@ -13,7 +13,7 @@ use crate::domain::{AskedWorkshop, Secret, Student, Variant};
 use crate::ports::Fault;
 use crate::safefs::Dir;
 use crate::site::{Site, Source};
-use crate::templates::{Include, Renderer, TemplateError};
+use crate::templates::{Include, Renderer, Scope, TemplateError};
 
 const ABOUT: &str = "\
 Renders with the variables that the seat would have: the inventory, the workshop's, the seat's pass
@@ -69,7 +69,10 @@ pub fn run(args: &Args, source: &Source) -> anyhow::Result<Exit> {
         false => workshop(args, &site, &failed),
     };
     match (rendered, failed.take()) {
-        (Ok((files, secrets)), _) => show(args, path.is_file(), &files, &secrets),
+        (Ok((files, scope)), _) => {
+            let secrets = || site.secrets_of(&scope);
+            show(args, path.is_file(), &files, secrets)
+        }
         (Err(_), Some((error, text))) => {
             eprintln!("wod: {error}");
             eprint!("{}", excerpt(&error, &text));
@@ -79,7 +82,7 @@ pub fn run(args: &Args, source: &Source) -> anyhow::Result<Exit> {
     }
 }
 
-type Rendered = (Vec<Preview>, Vec<Secret>);
+type Rendered = (Vec<Preview>, Scope);
 
 fn file(args: &Args, site: &Site, path: &Path, failed: &Failed) -> anyhow::Result<Rendered> {
     let path = std::path::absolute(path)?;
@@ -108,7 +111,7 @@ fn file(args: &Args, site: &Site, path: &Path, failed: &Failed) -> anyhow::Resul
         template: text,
         rendered,
     };
-    Ok((vec![preview], site.secrets_of(&scope)))
+    Ok((vec![preview], scope))
 }
 
 fn workshop(args: &Args, site: &Site, failed: &Failed) -> anyhow::Result<Rendered> {
@@ -125,7 +128,7 @@ fn workshop(args: &Args, site: &Site, failed: &Failed) -> anyhow::Result<Rendere
         render(&renderer, name, text, include, failed)
     };
     let files = site.preview_publisher()?.preview(&asked.name, &render)?;
-    Ok((files, site.secrets_of(&scope)))
+    Ok((files, scope))
 }
 
 fn variant(args: &Args, mut asked: AskedWorkshop) -> AskedWorkshop {
@@ -183,7 +186,12 @@ fn excerpt(error: &TemplateError, text: &str) -> String {
     made
 }
 
-fn show(args: &Args, is_file: bool, files: &[Preview], secrets: &[Secret]) -> anyhow::Result<Exit> {
+fn show(
+    args: &Args,
+    is_file: bool,
+    files: &[Preview],
+    secrets: impl Fn() -> Vec<Secret>,
+) -> anyhow::Result<Exit> {
     if let Some(out) = &args.out {
         write(out, files)?;
         println!("{} file(s) written to {}", files.len(), out.display());
@@ -192,18 +200,19 @@ fn show(args: &Args, is_file: bool, files: &[Preview], secrets: &[Secret]) -> an
     let mut stdout = std::io::stdout().lock();
     let to_terminal = stdout.is_terminal();
     if args.diff {
+        let secrets = secrets();
         for file in files {
             let path = file.path.display();
             let diff = TextDiff::from_lines(&file.template, &file.rendered)
                 .unified_diff()
                 .header(&format!("template/{path}"), &format!("rendered/{path}"))
                 .to_string();
-            stdout.write_all(masked(&diff, secrets).as_bytes())?;
+            stdout.write_all(masked(&diff, &secrets).as_bytes())?;
         }
     } else if is_file {
         for file in files {
             let text = match to_terminal {
-                true => masked(&file.rendered, secrets),
+                true => masked(&file.rendered, &secrets()),
                 false => file.rendered.clone(),
             };
             stdout.write_all(text.as_bytes())?;

@@ -166,3 +166,30 @@ fn nothing_outside_of_the_workshop_is_included() {
         assert!(!err.contains(hostname.trim()), "{err}");
     }
 }
+
+#[test]
+fn a_template_that_goes_too_far_is_one_error() {
+    let site = Site::new();
+    let file = site.path("deep.sh");
+    let deep = format!(
+        "{}x{}",
+        "{% if true %}".repeat(10_000),
+        "{% endif %}".repeat(10_000)
+    );
+    let endless = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}";
+    let large = "{% for a in range(99999) %}{{ 'x' * 9999 }}{% endfor %}";
+    for (text, part) in [
+        (deep.as_str(), "deep.sh:1"),
+        (endless, "endless loop"),
+        (large, "64 MiB"),
+    ] {
+        fs::write(&file, text).unwrap();
+        let to = site.path("out");
+        let words = [file.to_str().unwrap(), "--out", to.to_str().unwrap()];
+        let (exit, out, err) = site.render(&words);
+        assert_eq!((exit, out.as_str()), (1, ""), "{err}");
+        assert!(err.starts_with("wod: ") && err.contains(part), "{err}");
+        assert_eq!(err.matches("wod: ").count(), 1, "{err}");
+        assert!(!to.exists());
+    }
+}
