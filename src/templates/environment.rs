@@ -146,13 +146,26 @@ fn named(error: &Error, text: &str) -> Option<String> {
     if error.kind() != ErrorKind::UndefinedError || error.detail().is_some() {
         return None;
     }
-    let shown = text.get(error.range()?)?.trim();
-    let shown = shown
-        .trim_start_matches(['{', '-'])
-        .trim_end_matches(['}', '-'])
-        .trim();
-    let is_short = shown.len() <= LONGEST && !shown.contains('\n') && !shown.is_empty();
-    is_short.then(|| format!("`{shown}` is undefined"))
+    let range = error.range()?;
+    let last = |sign: &str| {
+        text.get(..range.start + 2)
+            .or(text.get(..range.start))?
+            .rfind(sign)
+    };
+    let start = last("{{").max(last("{%"))?;
+    let tag = &text[start..];
+    let end = [tag.find("}}"), tag.find("%}")]
+        .into_iter()
+        .flatten()
+        .min()?;
+    let shown = tag[2..end].trim_matches(['-', '+', ' ', '\n']);
+    let is_short = shown.len() <= LONGEST && !shown.contains('\n');
+    is_short.then(
+        || match shown.contains(|char: char| !char.is_alphanumeric() && char != '_') {
+            true => format!("an undefined value is used in `{shown}`"),
+            false => format!("`{shown}` is undefined"),
+        },
+    )
 }
 
 fn column(error: &Error, text: &str) -> Option<usize> {

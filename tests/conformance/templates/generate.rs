@@ -3,6 +3,9 @@
 //! Expressions know the type they give, so that most templates render; what Python would order
 //! by chance (sets), or draw, is left out.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -33,6 +36,19 @@ kept: "{{ l }}"
 
 type Text = BoxedStrategy<String>;
 
+/// Each kind and depth once: made anew at every place they would be millions.
+fn shared(kind: &'static str, depth: u32, make: fn(u32) -> Text) -> Text {
+    thread_local! {
+        static MADE: RefCell<HashMap<(&'static str, u32), Text>> = RefCell::default();
+    }
+    if let Some(made) = MADE.with_borrow(|made| made.get(&(kind, depth)).cloned()) {
+        return made;
+    }
+    let made = make(depth);
+    MADE.with_borrow_mut(|all| all.insert((kind, depth), made.clone()));
+    made
+}
+
 /// A whole template.
 pub fn template() -> Text {
     let ends = select(&["", "\n", "\n\n", "  "][..]);
@@ -48,6 +64,10 @@ pub fn template() -> Text {
 }
 
 fn body(depth: u32) -> Text {
+    shared("body", depth, make_body)
+}
+
+fn make_body(depth: u32) -> Text {
     prop::collection::vec(node(depth), 0..4)
         .prop_map(|nodes| nodes.concat())
         .boxed()
@@ -131,6 +151,10 @@ fn join(parts: Vec<Text>) -> Text {
 }
 
 fn node(depth: u32) -> Text {
+    shared("node", depth, make_node)
+}
+
+fn make_node(depth: u32) -> Text {
     let simple = prop_oneof![
         4 => literal(),
         4 => print(any_value(2)),
@@ -153,7 +177,7 @@ fn node(depth: u32) -> Text {
         1 => join(vec![tag(dict(1).prop_map(|dict| format!("for k in {dict}"))), print(Just("k".to_owned()).boxed()), loop_value(), word("endfor")]),
         1 => join(vec![tag(any_value(2).prop_map(|value| format!("set w = {value}"))), inner(), print(Just("w".to_owned()).boxed())]),
         1 => join(vec![word("set w"), pick(&["w:"]), literal(), inner(), word("endset"), print(Just("w | length".to_owned()).boxed()), print(Just("w".to_owned()).boxed())]),
-        1 => join(vec![tag(any_value(1).prop_map(|value| format!("macro mac(a, b={value})"))), print(Just("a".to_owned()).boxed()), inner(), print(Just("b".to_owned()).boxed()), word("endmacro"), print(any_value(1).prop_map(|value| format!("mac({value})")).boxed()), print(scalar(1).prop_map(|value| format!("mac(1, b={value})")).boxed())]),
+        1 => join(vec![tag(scalar(1).prop_map(|value| format!("macro mac(a, b={value})"))), print(Just("a".to_owned()).boxed()), inner(), print(Just("b".to_owned()).boxed()), word("endmacro"), print(any_value(1).prop_map(|value| format!("mac({value})")).boxed()), print(scalar(1).prop_map(|value| format!("mac(1, b={value})")).boxed())]),
         1 => join(vec![tag(any_value(1).prop_map(|value| format!("with w = {value}"))), inner(), print(Just("w".to_owned()).boxed()), word("endwith")]),
         1 => join(vec![tag(select(&["filter upper", "filter trim", "filter replace('a', 'b')", "filter indent(2)", "filter length"][..]).prop_map(str::to_owned)), pick(&["a b"]), literal(), print(text(1)), word("endfilter")]),
         1 => join(vec![word("set ns = namespace(c=0)"), tag(list(1).prop_map(|list| format!("for i in {list}"))), word("set ns.c = ns.c + 1"), inner(), word("endfor"), print(Just("ns.c".to_owned()).boxed())]),
@@ -240,6 +264,10 @@ fn chosen(value: fn(u32) -> Text, depth: u32) -> Text {
 }
 
 fn whole(depth: u32) -> Text {
+    shared("whole", depth, make_whole)
+}
+
+fn make_whole(depth: u32) -> Text {
     let leaf = pick(&[
         "0", "1", "2", "10", "n", "m", "z", "-1", "d.a", "d['a']", "l[0]", "l[-1]", "l.0",
         "100000", "1_000",
@@ -265,16 +293,11 @@ fn whole(depth: u32) -> Text {
 }
 
 fn float(depth: u32) -> Text {
-    let leaf = pick(&[
-        "f",
-        "1.5",
-        "0.1",
-        "2.0",
-        "1e3",
-        "3.14159",
-        "0.00001",
-        "123456789.125",
-    ]);
+    shared("float", depth, make_float)
+}
+
+fn make_float(depth: u32) -> Text {
+    let leaf = pick(&["f", "1.5", "0.1", "2.0", "1e3", "3.14159", "123456789.125"]);
     if depth == 0 {
         return leaf;
     }
@@ -290,6 +313,10 @@ fn float(depth: u32) -> Text {
 }
 
 fn text(depth: u32) -> Text {
+    shared("text", depth, make_text)
+}
+
+fn make_text(depth: u32) -> Text {
     let leaf = pick(&[
         "s",
         "t",
@@ -322,11 +349,11 @@ fn text(depth: u32) -> Text {
     prop_oneof![
         3 => leaf,
         2 => two(deeper(), &["~", "+", "~"], deeper()),
-        1 => two(deeper(), &["~"], any_value(depth - 1)),
+        1 => two(deeper(), &["~"], closed(any_value(depth - 1))),
         3 => then(closed(deeper()), &[
             " | upper", " | lower", " | capitalize", " | title", " | trim", "|trim", " | replace('l', 'L')", " | replace('a', '')",
             " | string", " | default('d')", " | default('d', true)", " | d('x')", " | truncate(8)", " | truncate(5, true, '')", " | center(12)", " | indent(3)",
-            " | indent(2, true)", " | quote", " | to_json", " | tojson", " | b64encode", " | b64encode | b64decode", " | regex_replace('[aeiou]', '_')",
+            " | indent(2, true)", " | quote", " | to_json",  " | b64encode", " | b64encode | b64decode", " | regex_replace('[aeiou]', '_')",
             " | regex_replace('(\\\\w)(\\\\w)', '\\\\2\\\\1')", " | regex_replace('^', '> ')", " | hash('md5')", " | sha1", " | basename", " | dirname", " | splitext | first", " | splitext | last", " | escape", " | e",
             " | urlencode", " | reverse", " | list | join('-')", " | urldecode", " | wordwrap(4)", " | striptags", " | type_debug", " | ternary('T', 'F')", " | comment", " | bool | string",
             " | win_basename", " | normpath", " | split(',') | join('|')", " | unique | join", " | first | default('-')", " | regex_escape", " | to_uuid", " | forceescape", " | safe", " | to_nice_json", " | to_yaml", " | from_yaml | string", " | pprint",
@@ -335,8 +362,8 @@ fn text(depth: u32) -> Text {
             ".upper()", ".lower()", ".title()", ".strip()", ".lstrip()", ".rstrip('d')", ".replace('o', '0')", ".capitalize()", ".split(',')[0]", ".split() | join('+')", ".zfill(8)", ".ljust(8) ~ '|'", ".rjust(9)", ".center(10, '*')", ".swapcase()",
             "[0:2]", "[1:]", "[:-1]", "[::-1]", "[-3:]", "[::2]", "[1:5:2]", ".splitlines() | join('|')", ".partition(',') | join('!')", ".rsplit(',', 1) | last", ".removeprefix('H')", ".join(['a', 'b'])", ".expandtabs()", ".casefold()", ".format(1, 2)",
         ]),
-        1 => then(closed(list(depth - 1)), &[" | join", " | join(', ')", " | string", " | to_json", " | to_nice_json", " | to_yaml", " | to_nice_yaml", " | type_debug", " | tojson", " | map('string') | join('/')", " | pprint"]),
-        1 => then(closed(dict(depth - 1)), &[" | to_json", " | to_nice_json", " | to_nice_yaml", " | to_yaml", " | string", " | tojson", " | join(',')", " | type_debug", " | urlencode", " | pprint", " | to_json(indent=2)", " | to_nice_yaml(indent=2)", " | to_json(sort_keys=true)"]),
+        1 => then(closed(list(depth - 1)), &[" | join", " | join(', ')", " | string", " | to_json", " | to_nice_json", " | to_yaml", " | to_nice_yaml", " | type_debug",  " | map('string') | join('/')", " | pprint"]),
+        1 => then(closed(dict(depth - 1)), &[" | to_json", " | to_nice_json", " | to_nice_yaml", " | to_yaml", " | string",  " | join(',')", " | type_debug", " | urlencode", " | pprint", " | to_json(indent=2)", " | to_nice_yaml(indent=2)", " | to_json(sort_keys=true)"]),
         1 => then(closed(scalar(depth - 1)), &[" | string", " ~ ''", " | to_json", " | type_debug", " | to_yaml"]),
         1 => (pick(&["'%s'", "'<%s>'", "'%5s|'", "'%-6s|'"])  , any_value(depth - 1)).prop_map(|(form, value)| format!("{form} | format({value})")),
         1 => (pick(&["'%d'", "'%03d'", "'%x'", "'%5d|'", "'%+d'", "'%o'", "'%c' | replace('\\\\x00', '')", "'%.2f'", "'%e'", "'%g'", "'%%%d'"]), whole(depth - 1)).prop_map(|(form, value)| format!("{form} | format(({value}) % 100)")),
@@ -347,6 +374,10 @@ fn text(depth: u32) -> Text {
 }
 
 fn boolean(depth: u32) -> Text {
+    shared("boolean", depth, make_boolean)
+}
+
+fn make_boolean(depth: u32) -> Text {
     let leaf = pick(&[
         "true",
         "false",
@@ -394,6 +425,10 @@ fn boolean(depth: u32) -> Text {
 }
 
 fn list(depth: u32) -> Text {
+    shared("list", depth, make_list)
+}
+
+fn make_list(depth: u32) -> Text {
     let leaf = pick(&[
         "l",
         "ls",
@@ -407,7 +442,7 @@ fn list(depth: u32) -> Text {
         "range(1, 8, 3) | list",
         "d.c",
         "kept",
-        "[true, 1.0, 'x']",
+        "[true, 2.5, 'x']",
         "[[1], [2, 3]]",
         "('x',)",
     ]);
@@ -435,6 +470,10 @@ fn list(depth: u32) -> Text {
 }
 
 fn dict(depth: u32) -> Text {
+    shared("dict", depth, make_dict)
+}
+
+fn make_dict(depth: u32) -> Text {
     let leaf = pick(&[
         "d",
         "de",
@@ -457,10 +496,18 @@ fn dict(depth: u32) -> Text {
 }
 
 fn scalar(depth: u32) -> Text {
+    shared("scalar", depth, make_scalar)
+}
+
+fn make_scalar(depth: u32) -> Text {
     prop_oneof![3 => whole(depth), 1 => float(depth), 3 => text(depth), 2 => boolean(depth), 1 => Just("none".to_owned())].boxed()
 }
 
 fn any_value(depth: u32) -> Text {
+    shared("any_value", depth, make_any_value)
+}
+
+fn make_any_value(depth: u32) -> Text {
     prop_oneof![
         4 => whole(depth),
         2 => float(depth),
@@ -468,7 +515,7 @@ fn any_value(depth: u32) -> Text {
         3 => boolean(depth),
         3 => list(depth),
         2 => dict(depth),
-        1 => pick(&["none", "nil", "nope | default('def')", "d.nope | default(l)", "d.nope.deep | default('x')", "nope | default(s) | upper", "(nope | default({})).x | default(1)", "d.get('a')", "d.get('q', 5)", "d.get('q')", "nope", "d.nope", "'x' if o", "l[9] | default('none there')", "nope | default(none)", "hostvars[inventory_hostname].n", "vars.n", "vars['s']"]),
+        1 => pick(&["none", "nil", "nope | default('def')", "d.nope | default(l)", "d.nope.deep | default('x')", "nope | default(s) | upper", "(nope | default({})).x | default(1)", "d.get('a')", "d.get('q', 5)", "d.get('q')", "nope", "d.nope", "l[9] | default('none there')", "nope | default(none)", "hostvars[inventory_hostname].n", "vars.n", "vars['s']"]),
     ]
     .boxed()
 }
