@@ -3,15 +3,19 @@
 mod actions;
 mod completions;
 mod demo;
+mod facts;
 mod follow;
 mod ingest;
 mod intake;
+mod journal;
 mod keys;
+mod lint;
 mod render;
 mod serve;
 mod status;
 mod students;
 mod test_action;
+mod vault;
 mod workshops;
 
 use std::io::IsTerminal;
@@ -85,14 +89,20 @@ enum Command {
     Actions(actions::Args),
     /// Say how the backend is
     Status(status::Args),
-    /// List and show workshops
+    /// List, show and check workshops
     Workshops(workshops::Args),
     /// Show what a student would get of a template or a workshop
     Render(render::Args),
     /// List the students' seats, verify that nothing is left on one
     Students(students::Args),
+    /// Say whether the journal is whole, and keep what is whole of a damaged one
+    Journal(journal::Args),
     /// Make, list, retire and remove the keys that mails are signed with
     Keys(keys::Args),
+    /// Print what workshop scripts may know of workshops and participants
+    Facts(facts::Args),
+    /// Encrypt and decrypt files and values as Ansible Vault does
+    Vault(vault::Args),
     /// Try everything out on a backend of its own that leaves nothing behind
     Demo(demo::Args),
     /// Print completions for a shell, or the man page
@@ -125,7 +135,10 @@ pub fn main() -> ExitCode {
         Command::Workshops(args) => workshops::run(&args, &source),
         Command::Students(args) => students::run(&args, &source),
         Command::Render(args) => render::run(&args, &source),
+        Command::Journal(args) => journal::run(&args, &source),
         Command::Keys(args) => keys::run(&args, &source),
+        Command::Facts(args) => facts::run(&args, &source),
+        Command::Vault(args) => vault::run(&args, &source),
         Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => completions::run(&args, Cli::command()),
     };

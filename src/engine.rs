@@ -55,8 +55,8 @@ pub struct Content {
 impl Content {
     /// Renders templates with the variables of this seat as they are now.
     fn renderer(&self, asked: &AskedWorkshop, student: Student) -> Result<OwnedRender, Fault> {
-        let pass_file = self.pass_files.path(&asked.name, student);
-        self.variables.renderer(asked, student, pass_file)
+        let pass_files = self.pass_files.paths(&asked.name, student);
+        self.variables.renderer(asked, student, pass_files)
     }
 }
 
@@ -72,6 +72,9 @@ pub struct Settings {
     pub guard_wait: Duration,
     /// In which the same wish without a Message-ID is a duplicate (WODDUPLICATESECONDS).
     pub duplicate_window: Duration,
+    /// How long actions are kept that are over: WODHISTORYDAYS, and no shorter than copies of
+    /// their mails have to be known.
+    pub history: Duration,
     /// WODSIGNATURES and WODREPLAYSECONDS
     pub signatures: signature::Rule,
     /// How long a server may take to start or to stop before that counts as a failure.

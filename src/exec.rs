@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 mod end;
 mod pump;
 mod service;
+mod terminal;
 #[cfg(test)]
 mod tests;
 
@@ -109,6 +110,7 @@ impl RunAs {
 /// What is ended at the time limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reach {
+    Child,
     Group,
     Session,
 }
@@ -343,6 +345,11 @@ fn find(program: &OsStr) -> PathBuf {
         .map(|dir| Path::new(dir).join(name))
         .find(|path| path.is_file())
         .unwrap_or_else(|| name.to_owned())
+}
+
+/// Whether there is such a program where [`Cmd::new`] would look for it.
+pub fn is_installed(program: &str) -> bool {
+    find(OsStr::new(program)).is_file()
 }
 
 /// `exit 3` or `signal 9`, for messages.

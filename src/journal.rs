@@ -5,16 +5,23 @@
 //! has one thing to keep safe.
 
 mod actions;
+mod check;
 mod events;
+mod head;
 mod outbox;
+mod prune;
+mod salvage;
 mod schema;
 mod seats;
+mod sum;
 #[cfg(test)]
 mod tests;
 
 pub use actions::{Accepted, ActionRow, Cursor, Filter, Origin};
+pub use check::{Finding, check};
 pub use events::{Event, Happening, Illegal, Progressed, Stage, State};
 pub use outbox::Letter;
+pub use salvage::{Salvaged, salvage};
 pub use seats::SeatRow;
 
 use std::path::{Path, PathBuf};
@@ -22,6 +29,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use head::{Head, HeadFile, Remembered};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
@@ -52,10 +60,23 @@ pub enum Error {
         known: i64,
     },
     #[error(
-        "journal {path} is damaged ({what}) and was left as it is; put a good copy in its place, \
-         or move it away to begin anew"
+        "journal {path} is damaged ({what}) and was left as it is; see wod journal check, then \
+         keep what is whole with wod journal salvage"
     )]
     Damaged { path: PathBuf, what: String },
+    #[error(
+        "journal {path} was written by a wod that kept no checksums; let that one finish its \
+         actions, then move the file away"
+    )]
+    Unsummed { path: PathBuf },
+    #[error("journal {path} {what}; keep what is there with wod journal salvage")]
+    Short { path: PathBuf, what: String },
+    #[error("{path}, which belongs to the journal, cannot be used")]
+    Beside {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("the journal failed")]
     Sqlite(#[from] rusqlite::Error),
     #[error("action {action}: its journal holds something unreadable in event {seq}")]
@@ -83,6 +104,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub struct Journal {
     path: PathBuf,
     connection: Mutex<Connection>,
+    /// Says how far the journal is, beside it.
+    head: HeadFile,
     /// SQLite's number for what other connections wrote, as last seen.
     elsewhere: AtomicI64,
     /// The log beside the file may have passwords in it that were forgotten.
@@ -101,10 +124,11 @@ impl Journal {
         // A damaged file is not to be mended from its log when we close it.
         let no_checkpoint = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
         connection.set_db_config(no_checkpoint, true)?;
-        schema::check_integrity(path, &connection)?;
+        check::refuse_damaged(path, &connection)?;
         schema::prepare(path, &connection)?;
         connection.set_db_config(no_checkpoint, false)?;
-        let journal = Journal::new(path, connection);
+        let journal = Journal::new(path, connection)?;
+        journal.note_head()?;
         // An engine that was killed may not have come to it.
         journal.forgotten.store(true, Ordering::SeqCst);
         journal.scrub()?;
@@ -115,16 +139,26 @@ impl Journal {
     pub fn open_beside(path: &Path) -> Result<Journal> {
         let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         schema::check_version(path, &connection)?;
-        Ok(Journal::new(path, connection))
+        check::refuse_short(path, &connection)?;
+        Journal::new(path, connection)
     }
 
-    fn new(path: &Path, connection: Connection) -> Journal {
-        Journal {
+    fn new(path: &Path, connection: Connection) -> Result<Journal> {
+        Ok(Journal {
             path: path.to_owned(),
             connection: Mutex::new(connection),
+            head: HeadFile::open(path)?,
             elsewhere: AtomicI64::new(0),
             forgotten: AtomicBool::new(false),
+        })
+    }
+
+    /// An engine that was killed may not have come to it.
+    fn note_head(&self) -> Result<()> {
+        if let Some(head) = Head::of(&self.lock())? {
+            self.head.note(head, true);
         }
+        Ok(())
     }
 
     /// Whether somebody else (the admin's commands) wrote since this was last asked.
@@ -194,8 +228,20 @@ impl Journal {
         connection.pragma_update(None, "synchronous", level)?;
         let transaction =
             connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let before = transaction.total_changes();
+        let was = Head::of(&transaction)?.unwrap_or_default();
         let value = work(&transaction)?;
+        let is_change = transaction.total_changes() != before;
+        if durability == Durability::Process || !is_change {
+            transaction.commit()?;
+            return Ok(value);
+        }
+        let mut head = Head::of(&transaction)?.unwrap_or_default();
+        head.tick += 1;
+        head.write(&transaction)?;
         transaction.commit()?;
+        // Of what was accepted the sender has been told.
+        self.head.note(head, head.action > was.action);
         Ok(value)
     }
 }

@@ -11,6 +11,7 @@ pub mod exec;
 pub mod intake;
 pub mod inventory;
 pub mod journal;
+pub mod lint;
 pub mod plan;
 pub mod ports;
 pub mod safefs;

@@ -2,7 +2,7 @@
 //!
 //! Each trait has a real implementation and an embedded one in `adapters`; the engine sees only this file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -221,6 +221,9 @@ pub trait Registry: Send + Sync {
 
     fn report_capacity(&self, workshop: &WorkshopName, seats: u32) -> Result<(), Fault>;
 
+    /// What a script has to show to the registry (`accessToken`); None where it asks for nothing.
+    fn access_token(&self) -> Result<Option<Secret>, Fault>;
+
     /// Which seats the participants have, and whether that is the whole truth.
     fn seats(&self) -> Result<SeatMap, Fault>;
 }
@@ -230,6 +233,8 @@ pub struct SeatMap {
     pub of: BTreeMap<Participant, Student>,
     /// False when the registry must be asked for participants that are not in `of`.
     pub complete: bool,
+    /// Those of them who were cleaned up.
+    pub cleaned: BTreeSet<Participant>,
 }
 
 /// Whether a directory knows the student.
@@ -293,6 +298,8 @@ pub struct ScriptCall<'a> {
     pub environment: Vec<(String, String)>,
     /// `randompw` in the environment; masked in the log.
     pub password: Option<&'a Secret>,
+    /// `accessToken` in the environment, for a registry that asks for one; masked in the log.
+    pub token: Option<&'a Secret>,
 }
 
 /// Workshop scripts, run as WODUSER.
@@ -302,6 +309,9 @@ pub trait Scripts: Send + Sync {
 
     /// Retry when it fails or runs too long; the fault names its log.
     fn run(&self, call: &ScriptCall<'_>) -> Result<(), Fault>;
+
+    /// Removes the log of an action, named as in its calls; one that has none is fine.
+    fn forget(&self, action: &str) -> Result<(), Fault>;
 }
 
 /// How the admin is told.

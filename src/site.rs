@@ -1,14 +1,21 @@
 //! From an inventory on disk to the parts of a running backend: the one place that knows every
 //! adapter. Each part gets only the settings that it needs.
 
+mod facts;
 mod ground;
 mod keys;
+mod lint;
 mod preview;
 mod state;
+mod vault;
 
+pub use facts::{Facts, NoFacts, Seated};
 pub use keys::KeyFile;
+pub use lint::{lint_defaults, shelf_of};
 pub use state::{EngineLock, State};
+pub use vault::{PasswordSource, VaultId, of_environment as vault_environment, vault_id};
 
+use std::cell::Cell;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,7 +37,7 @@ use crate::engine::{self, Content, Engine, Ports, retry};
 use crate::intake::gate::{Policy, SeatsKnown};
 use crate::intake::gatefile;
 use crate::intake::spool::Reader;
-use crate::inventory::{self, AccountsKind, HubSettings, Settings, Sources, Value, Vars};
+use crate::inventory::{self, AccountsKind, HubSettings, Settings, Sources, Vars};
 use crate::journal::Journal;
 use crate::ports::{Accounts, Directory, Fault, Hub, Notify, Registry, SeatMap};
 use crate::templates::{Passwords, Scope};
@@ -65,11 +72,22 @@ fn listed(problems: &[String]) -> String {
     }
 }
 
+type Look<'a> = &'a dyn Fn(&Scope, &str) -> Result<Option<serde_json::Value>, String>;
+
 const SYSTEM_FILE: &str = "/etc/wod.yml";
+/// What a signature's time and ours may differ by, beyond the window.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(30);
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
 
 impl Site {
     pub fn load(source: &Source) -> Result<Site, Misconfigured> {
+        Site::load_with(source, &|scope, name| {
+            scope.get(name).map_err(|e| e.to_string())
+        })
+    }
+
+    /// `look` says what a setting is.
+    fn load_with(source: &Source, look: Look<'_>) -> Result<Site, Misconfigured> {
         let wrong = |problems| Misconfigured {
             inventory: source.inventory.display().to_string(),
             problems,
@@ -85,7 +103,7 @@ impl Site {
             return Err(wrong(vec![problem]));
         }
         let scope = load_scope(source).map_err(wrong)?;
-        let lookup = |name: &str| scope.get(name).map_err(|e| e.to_string());
+        let lookup = |name: &str| look(&scope, name);
         let settings = Settings::read(&lookup)
             .map_err(|all| wrong(all.iter().map(ToString::to_string).collect()))?;
         let state = State::new(&settings.state_dir);
@@ -172,6 +190,10 @@ impl Site {
                 workers: settings.workers,
                 guard_wait: settings.guard_wait,
                 duplicate_window: settings.duplicate_window,
+                history: settings
+                    .history
+                    .max(settings.duplicate_window * 2)
+                    .max(settings.signatures.window * 2 + CLOCKS_DIFFER),
                 signatures: settings.signatures,
                 hub_wait: settings.hub_wait,
                 retry: retry::Policy {
@@ -251,6 +273,10 @@ impl Site {
             private_dir: settings.private_scripts.clone(),
             user: ScriptUser::find(&name)?,
             timeout: settings.script_timeout,
+            functions: Some(scripts::Functions {
+                dir: self.state.lib(),
+                program: std::env::current_exe().unwrap_or_else(|_| "wod".into()),
+            }),
             log_dir: self.state.logs(),
             base_env: plain.iter().chain(&secret).map(pair).collect(),
             secrets: secret.iter().map(|e| Secret::new(e.text.clone())).collect(),
@@ -285,7 +311,7 @@ impl Site {
             }),
             pass_files: PassFiles::new(
                 settings.pass_dir.clone(),
-                settings.vault.clone(),
+                self.scope.passwords().clone(),
                 admin.clone(),
             ),
             compiler: Compiler::new(
@@ -314,6 +340,9 @@ impl Site {
             if let Err(e) = gatefile::publish(&dir, &policy) {
                 tracing::error!("the gate's policy in {} stays old: {e}", dir.display());
             }
+            if let Err(e) = Facts::new(workshops, seats).publish(&dir) {
+                tracing::error!("the facts in {} stay old: {e}", dir.display());
+            }
         })
     }
 }
@@ -333,7 +362,8 @@ fn policy(settings: &Settings, workshops: &[Workshop], seats: &SeatMap) -> Polic
     }
 }
 
-/// The private overlay is named by variables of the public part, so that is read first.
+/// The private overlay is named by variables of the public part, so that is read first; and the
+/// vault's password by variables, too, so files that are vaulted as a whole are read last.
 fn load_scope(source: &Source) -> Result<Scope, Vec<String>> {
     let mut sources = Sources {
         inventory_dir: Some(source.inventory.clone()),
@@ -341,27 +371,79 @@ fn load_scope(source: &Source) -> Result<Scope, Vec<String>> {
         set: source.set.clone(),
         ..Sources::default()
     };
-    let first = scope(load(&sources)?);
+    let (first, _) = load_open(&sources)?;
+    let first = Scope::new(first, Passwords::default());
     let path = |name: &str| text(&first, name).map(PathBuf::from);
     sources.group = text(&first, "WODGROUP");
     sources.private_dir =
         path("WODANSIBLEPRIVDIR").or_else(|| Some(path("WODPRIVDIR")?.join("ansible")));
-    Ok(scope(load(&sources)?))
-}
-
-fn load(sources: &Sources) -> Result<Vars, Vec<String>> {
-    inventory::load(sources).map_err(|all| all.iter().map(ToString::to_string).collect())
-}
-
-fn scope(vars: Vars) -> Scope {
-    let vault = vars.get("VAULTPWD").map(|variable| &variable.value);
-    let passwords = match vault {
-        Some(Value::Text(password) | Value::Unsafe(password)) => {
-            Passwords::single(Secret::new(password.clone()))
-        }
-        _ => Passwords::default(),
+    let (open, is_all) = load_open(&sources)?;
+    let passwords = site_passwords(&open, sources.private_dir.as_deref())?;
+    if is_all {
+        return Ok(Scope::new(open, passwords));
+    }
+    let unlock = |envelope: &str| match passwords.open(envelope) {
+        Ok(text) => Ok(text.expose().to_owned()),
+        Err(e) => Err(e.to_string()),
     };
-    Scope::new(vars, passwords)
+    let vars = told(inventory::load_with(&sources, Some(&unlock)))?;
+    Ok(Scope::new(vars, passwords))
+}
+
+/// What can be read without a vault password, and whether that is all.
+fn load_open(sources: &Sources) -> Result<(Vars, bool), Vec<String>> {
+    let is_all = Cell::new(true);
+    let pass_over = |_: &str| {
+        is_all.set(false);
+        Ok("{}".to_owned())
+    };
+    let vars = told(inventory::load_with(sources, Some(&pass_over)))?;
+    Ok((vars, is_all.get()))
+}
+
+fn told(loaded: Result<Vars, Vec<inventory::Problem>>) -> Result<Vars, Vec<String>> {
+    loaded.map_err(|all| all.iter().map(ToString::to_string).collect())
+}
+
+/// VAULTPWD, then `vault_secret`, then what Ansible's environment names. The first one seals.
+fn site_passwords(vars: &Vars, private_dir: Option<&Path>) -> Result<Passwords, Vec<String>> {
+    let wrong = |line| vec![line];
+    let scope = Scope::new(vars.clone(), Passwords::default());
+    let mut named: Vec<(Option<String>, Secret)> = Vec::new();
+    named.extend(text(&scope, "VAULTPWD").map(|password| (None, Secret::new(password))));
+    if let Some(dir) = private_dir {
+        let password = vault::of_site(dir).map_err(wrong)?;
+        named.extend(password.map(|password| (None, password)));
+    }
+    named.extend(vault::of_environment().map_err(wrong)?);
+    let mut distinct: Vec<(Option<String>, Secret)> = Vec::new();
+    for one in named {
+        if !distinct.contains(&one) {
+            distinct.push(one);
+        }
+    }
+    Ok(Passwords::new(distinct))
+}
+
+/// The vault passwords of a site, whatever else is wrong with its settings; none where there is
+/// no inventory.
+pub fn vault_passwords(source: &Source) -> Result<Passwords, Misconfigured> {
+    match source.inventory.metadata() {
+        Err(e) if e.kind() == ErrorKind::NotFound => {
+            let wrong = |line| Misconfigured {
+                inventory: "the environment".to_owned(),
+                problems: vec![line],
+            };
+            Ok(Passwords::new(vault::of_environment().map_err(wrong)?))
+        }
+        _ => {
+            let loaded = load_scope(source).map_err(|problems| Misconfigured {
+                inventory: source.inventory.display().to_string(),
+                problems,
+            })?;
+            Ok(loaded.passwords().clone())
+        }
+    }
 }
 
 fn text(scope: &Scope, name: &str) -> Option<String> {

@@ -6,6 +6,7 @@
 mod engine;
 mod environment;
 mod filters;
+pub mod inspect;
 mod mutable;
 mod python;
 mod resolver;
@@ -18,4 +19,4 @@ mod vault;
 pub use environment::{Include, Renderer, TemplateError};
 pub use filters::{Known, known};
 pub use scope::{Export, Exports, Scope};
-pub use vault::{Passwords, VaultError, seal};
+pub use vault::{Opened, Passwords, Plain, VaultError, is_sealed, seal};

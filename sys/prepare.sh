@@ -76,6 +76,7 @@ list_packages() {
     package at at
     package cron /usr/sbin/cron
     package shc shc
+    package shellcheck shellcheck
     package openssh-server sshd
     package git git
     package g++ g++

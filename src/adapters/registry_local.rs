@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::domain::{AskedWorkshop, Participant, Student, StudentRange, Workshop, WorkshopName};
+use crate::domain::{
+    AskedWorkshop, Participant, Secret, Student, StudentRange, Workshop, WorkshopName,
+};
 use crate::inventory::{self, Map, Value};
 use crate::journal::{self, Journal};
 use crate::ports::{Fault, ParticipantRecord, ParticipantReport, Registry, SeatMap, SeatReport};
@@ -112,7 +114,17 @@ impl Registry for LocalRegistry {
 
     fn seats(&self) -> Result<SeatMap, Fault> {
         let of = self.journal.participant_seats().map_err(of_journal)?;
-        Ok(SeatMap { of, complete: true })
+        let cleaned = self.journal.cleaned_participants().map_err(of_journal)?;
+        Ok(SeatMap {
+            of,
+            complete: true,
+            cleaned,
+        })
+    }
+
+    /// It is in our own journal: no script speaks with it.
+    fn access_token(&self) -> Result<Option<Secret>, Fault> {
+        Ok(None)
     }
 }
 

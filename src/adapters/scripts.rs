@@ -63,6 +63,14 @@ impl ScriptUser {
     }
 }
 
+/// What scripts source, and the program that it asks for facts.
+#[derive(Debug, Clone)]
+pub struct Functions {
+    /// Holds `functions.sh`; only the engine can write to it.
+    pub dir: PathBuf,
+    pub program: PathBuf,
+}
+
 pub struct Config {
     /// WODSCRIPTDIR
     pub public_dir: PathBuf,
@@ -71,6 +79,7 @@ pub struct Config {
     pub user: ScriptUser,
     /// For one script; then everything of its session is killed.
     pub timeout: Duration,
+    pub functions: Option<Functions>,
     /// Ours alone; gets one `action-ID.log` per action.
     pub log_dir: PathBuf,
     /// The inventory's variables.
@@ -112,6 +121,15 @@ impl WorkshopScripts {
         if let Some(password) = call.password {
             all.insert("randompw".to_owned(), password.expose().into());
         }
+        if let Some(token) = call.token {
+            all.insert("accessToken".to_owned(), token.expose().into());
+        }
+        if let Some(functions) = &self.config.functions {
+            // `source functions.sh` looks along PATH before it looks where the script is.
+            let path = format!("{}:{}", functions.dir.display(), exec::PATH);
+            all.insert("PATH".to_owned(), path.into());
+            all.insert("WODPROGRAM".to_owned(), functions.program.clone().into());
+        }
         let unfit = all.iter().find(|(name, value)| {
             name.is_empty() || name.contains(['=', '\0']) || value.as_encoded_bytes().contains(&0)
         });
@@ -144,6 +162,7 @@ impl WorkshopScripts {
                 .secrets
                 .iter()
                 .chain(call.password)
+                .chain(call.token)
                 .chain(&variables),
         )
     }
@@ -180,6 +199,10 @@ impl WorkshopScripts {
 }
 
 impl Scripts for WorkshopScripts {
+    fn forget(&self, action: &str) -> Result<(), Fault> {
+        log::remove(&self.config.log_dir, action)
+    }
+
     /// Two questions to the file system. Anything under the name counts: what cannot be run
     /// is told by `run`, not passed over in silence.
     fn find(&self, phase: Phase, workshop: &WorkshopName) -> Vec<Overlay> {

@@ -150,6 +150,7 @@ fn told(event: &Event) -> Option<String> {
         Event::Cancelled => "cancelled".to_owned(),
         Event::Refused { line } => format!("refused: {line}"),
         Event::Done => "done".to_owned(),
+        Event::Broken { line, .. } => format!("lost in part: {line}"),
     })
 }
 

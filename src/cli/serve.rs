@@ -84,6 +84,10 @@ fn prepare(site: &Site) -> anyhow::Result<Ready> {
     let lock = site.state.lock()?;
     site.try_homes()?;
     end_strays(site);
+    // Most scripts find them without.
+    if let Err(fault) = site.state.offer_functions(&site.settings.scripts) {
+        tracing::warn!("{}", fault.chain());
+    }
     if site.settings.signatures.demand == Demand::Required
         && KeyFile::new(&site.state.keys()).read()?.0.is_empty()
     {

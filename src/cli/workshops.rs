@@ -1,10 +1,10 @@
-//! `wod workshops`: what can be given on this backend.
+//! `wod workshops`: what can be given on this backend; checks are in `lint`.
 
 use anyhow::bail;
 use serde_json::json;
 
 use crate::adapters::registry_local::Unusable;
-use crate::cli::{Exit, print_json, print_table};
+use crate::cli::{Exit, lint, print_json, print_table};
 use crate::domain::{Workshop, WorkshopName};
 use crate::site::{Site, Source};
 
@@ -28,15 +28,21 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Check workshops before participants do
+    Lint(lint::Args),
 }
 
 pub fn run(args: &Args, source: &Source) -> anyhow::Result<Exit> {
+    if let Some(Command::Lint(args)) = &args.command {
+        return lint::run(args, source);
+    }
     let site = Site::load(source)?;
     let (workshops, unusable) = site.shelves()?.list()?;
     match &args.command {
         None => list(&workshops, &unusable, false),
         Some(Command::List { json }) => list(&workshops, &unusable, *json),
         Some(Command::Show { name, json }) => show(&workshops, name, *json),
+        Some(Command::Lint(args)) => lint::run(args, source),
     }
 }
 

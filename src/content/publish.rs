@@ -24,10 +24,11 @@ const PDF_HELPER: &str = "wod-generate-pdf.sh";
 const WORKSPACE_TEMPLATE: &str = include_str!("../../templates/workspace.jupyterlab-workspace.j2");
 const PDF_HELPER_TEXT: &str = include_str!("../../templates/wod-generate-pdf.sh");
 
-const CONTENT_BYTES: u64 = 4 << 30;
-const CONTENT_FILES: u64 = 100_000;
+pub const CONTENT_BYTES: u64 = 4 << 30;
+pub const CONTENT_FILES: u64 = 100_000;
 const TEMPLATE_BYTES: u64 = 64 << 20;
-const DEEPEST: usize = 32;
+/// Directories below this one are copied, and nothing in them is rendered.
+pub const DEEPEST: usize = 32;
 
 #[derive(Debug, Clone)]
 pub struct PublisherConfig {
@@ -216,8 +217,9 @@ struct Source {
     tree: Tree,
 }
 
+/// Whose workshops a directory holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Tree {
+pub enum Tree {
     Public,
     Private,
 }
@@ -252,7 +254,7 @@ fn collect(
 
 /// `*.ipynb *.yaml *.py *.sh *.src *.tf *.env Variables.ps1`; in the private tree without tf and
 /// env. Checkpoints are nobody's.
-fn is_template(path: &Path, tree: Tree) -> bool {
+pub fn is_template(path: &Path, tree: Tree) -> bool {
     let suffix = path.extension().and_then(OsStr::to_str).unwrap_or_default();
     let by_suffix = match tree {
         Tree::Public => ["ipynb", "yaml", "py", "sh", "src", "tf", "env"].contains(&suffix),

@@ -40,9 +40,9 @@ impl Variables {
         &self,
         asked: &AskedWorkshop,
         student: Student,
-        pass_file: Option<PathBuf>,
+        pass_files: Vec<PathBuf>,
     ) -> Result<OwnedRender, Fault> {
-        let scope = self.seat(asked, student, pass_file)?;
+        let scope = self.seat(asked, student, pass_files)?;
         let renderer = Renderer::new(scope);
         Ok(Box::new(move |name, source, include| {
             let renderer = match include {
@@ -60,17 +60,21 @@ impl Variables {
         &self,
         asked: &AskedWorkshop,
         student: Student,
-        pass_file: Option<PathBuf>,
+        pass_files: Vec<PathBuf>,
     ) -> Result<Scope, Fault> {
         let name = &asked.name;
         let files = self
             .dirs
             .iter()
             .map(|dir| dir.join(format!("variables_{name}.yml")))
-            .chain(pass_file);
+            .chain(pass_files);
+        let unlock = |envelope: &str| match self.base.passwords().open(envelope) {
+            Ok(text) => Ok(text.expose().to_owned()),
+            Err(e) => Err(e.to_string()),
+        };
         let mut vars = Vars::default();
         for file in files.filter(|file| file.exists()) {
-            vars.read_over(&file, None).map_err(|problem| {
+            vars.read_over(&file, Some(&unlock)).map_err(|problem| {
                 Fault::permanent(format!("the variables of {name} cannot be read"))
                     .because(&problem)
             })?;

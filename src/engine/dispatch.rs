@@ -272,7 +272,8 @@ impl Turn<'_> {
                 continue;
             };
             let state = cursor.state;
-            let begun = state.stage == Stage::Held && state.next > 0 && !state.cancel_asked;
+            let begun = state.next > 0 || state.broken;
+            let begun = begun && state.stage == Stage::Held && !state.cancel_asked;
             if begun && !journal.has_successor(&row)? {
                 let claim = self.engine.claim(&row.action, row.students);
                 self.lanes.add(row.id, claim);

@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::domain::{Participant, Student, Time};
-use crate::ports::Disposition;
+use crate::ports::{Disposition, Fault};
 
 use super::{Engine, locked};
 
@@ -19,11 +19,19 @@ pub struct Bells {
     pub post: Bell,
     pub gate: Bell,
     pub scrub: Bell,
+    pub history: Bell,
 }
 
 impl Bells {
     pub fn ring_all(&self) {
-        for bell in [&self.trash, &self.post, &self.gate, &self.scrub] {
+        let all = [
+            &self.trash,
+            &self.post,
+            &self.gate,
+            &self.scrub,
+            &self.history,
+        ];
+        for bell in all {
             bell.ring();
         }
     }
@@ -57,6 +65,10 @@ const POST_PERIOD: Duration = Duration::from_secs(30);
 const GATE_PERIOD: Duration = Duration::from_secs(2);
 /// Actions that end within this time have one scrub in common.
 const SCRUB_PERIOD: Duration = Duration::from_millis(500);
+const HISTORY_PERIOD: Duration = Duration::from_secs(600);
+/// Actions that leave the journal at once; others want to write to it meanwhile.
+const PRUNED_AT_ONCE: u32 = 20;
+const PRUNED_IN_ALL: u32 = 2000;
 const ABANDONED: Duration = Duration::from_secs(3600);
 
 type Chore = (Duration, fn(&Engine) -> &Bell, fn(&Engine));
@@ -67,11 +79,12 @@ impl Engine {
         stopping: &Arc<AtomicBool>,
     ) -> Vec<JoinHandle<()>> {
         self.publish_gate();
-        let chores: [Chore; 4] = [
+        let chores: [Chore; 5] = [
             (TRASH_PERIOD, |e| &e.bells.trash, Engine::empty_trash),
             (POST_PERIOD, |e| &e.bells.post, Engine::send_letters),
             (GATE_PERIOD, |e| &e.bells.gate, Engine::publish_gate),
             (SCRUB_PERIOD, |e| &e.bells.scrub, Engine::scrub_journal),
+            (HISTORY_PERIOD, |e| &e.bells.history, Engine::prune_journal),
         ];
         chores
             .into_iter()
@@ -95,6 +108,40 @@ impl Engine {
         if let Err(e) = self.spool.sweep_tmp(Time::now(), ABANDONED) {
             tracing::warn!("the spool cannot be swept: {e}");
         }
+    }
+
+    fn prune_journal(&self) {
+        let kept = self.settings.history;
+        let before = Time(0) + Time::now().since(Time(0)).saturating_sub(kept);
+        let mut pruned = 0;
+        while pruned < PRUNED_IN_ALL {
+            match self.prune_some(before) {
+                Ok(0) => break,
+                Ok(some) => pruned += some,
+                Err(fault) => {
+                    tracing::warn!("old actions stay in the journal: {}", fault.chain());
+                    break;
+                }
+            }
+            thread::yield_now();
+        }
+        if pruned > 0 {
+            tracing::info!("{pruned} actions of before {before} left the journal");
+        }
+    }
+
+    fn prune_some(&self, before: Time) -> Result<u32, Fault> {
+        let of_journal = |e| super::of_journal(&e);
+        let ids = self
+            .journal
+            .outdated(before, PRUNED_AT_ONCE)
+            .map_err(of_journal)?;
+        // First their logs: without an action nobody would look for its log.
+        for id in &ids {
+            self.ports.scripts.forget(&id.to_string())?;
+        }
+        self.journal.prune(&ids).map_err(of_journal)?;
+        Ok(u32::try_from(ids.len()).unwrap_or(u32::MAX))
     }
 
     fn scrub_journal(&self) {

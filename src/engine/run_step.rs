@@ -217,15 +217,21 @@ impl Engine {
         Ok(())
     }
 
-    /// What the plan's scripts need can be had; told before anything is taken from anybody.
-    pub(super) fn check_scripts(&self, plan: &Plan) -> Result<(), Fault> {
+    /// What the plan needs of the site can be had; told before anything is taken from anybody.
+    pub(super) fn check_plan(&self, plan: &Plan) -> Result<(), Fault> {
         for step in &plan.steps {
-            if let Step::RunScript {
-                student, workshop, ..
-            } = step
-            {
-                let found = self.workshop(&workshop.name)?;
-                self.script_environment(workshop, &found, *student)?;
+            match step {
+                Step::RunScript {
+                    student, workshop, ..
+                } => {
+                    let found = self.workshop(&workshop.name)?;
+                    self.script_environment(workshop, &found, *student)?;
+                }
+                Step::WritePassFile { workshop, .. } => self.content.pass_files.check(workshop)?,
+                Step::CompileScripts {
+                    workshop, scripts, ..
+                } => self.content.compiler.check(&workshop.name, scripts)?,
+                _ => {}
             }
         }
         Ok(())
@@ -248,6 +254,7 @@ impl Engine {
             ("WODACTION".to_owned(), row.id.to_string()),
             ("WODSTATEDIR".to_owned(), state),
         ]);
+        let token = self.ports.registry.access_token()?;
         let call = ScriptCall {
             action: row.id.to_string(),
             phase,
@@ -255,6 +262,7 @@ impl Engine {
             workshop: &asked.name,
             environment,
             password: Some(&password),
+            token: token.as_ref(),
         };
         self.ports.scripts.run(&call)
     }

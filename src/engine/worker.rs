@@ -4,7 +4,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::domain::{ActionId, Time};
+use crate::domain::{ActionId, Participant, Time};
 use crate::intake::one_line;
 use crate::journal::{self, ActionRow, Cursor, Durability, Event, Stage};
 use crate::plan::{Guard, Step, StepKind};
@@ -65,8 +65,11 @@ impl Engine {
             return Ok(held(&self.make_safe(&row)));
         }
         if cursor.state.plan.is_none() && !cursor.state.cancel_asked {
+            if let Some((create, owner)) = self.journal.superseded(&row)? {
+                return self.refused_as_late(&row, &mut cursor, create, owner);
+            }
             let planned = facts::plan_for(&self.ports, &row.action, row.students);
-            let planned = planned.and_then(|plan| self.check_scripts(&plan).map(|()| plan));
+            let planned = planned.and_then(|plan| self.check_plan(&plan).map(|()| plan));
             match planned {
                 Ok(plan) => self.note(&mut cursor, &Event::Planned { plan })?,
                 Err(fault) => return self.failed(&row, &mut cursor, None, &fault),
@@ -81,7 +84,7 @@ impl Engine {
         loop {
             if cursor.state.cancel_asked {
                 // One that has not begun has done nothing to whoever has the seat now.
-                if cursor.state.next > 0 {
+                if cursor.state.next > 0 || cursor.state.broken {
                     self.make_safe(&row);
                 }
                 self.note(&mut cursor, &Event::Cancelled)?;
@@ -101,6 +104,29 @@ impl Engine {
                 return Ok(verdict);
             }
         }
+    }
+
+    /// Frontends repeat themselves, and do not always keep the order: whoever has the seat now
+    /// would pay for it.
+    fn refused_as_late(
+        &self,
+        row: &ActionRow,
+        cursor: &mut Cursor,
+        create: ActionId,
+        owner: Participant,
+    ) -> journal::Result<Verdict> {
+        let (student, participant) = (row.students.first(), row.action.participant);
+        let owner = match owner.is_nobody() {
+            true => "nobody's".to_owned(),
+            false => format!("participant {owner}'s"),
+        };
+        let line = format!(
+            "student{student} is {owner} since action {create}, no longer participant \
+             {participant}'s; to free it all the same, name who has it"
+        );
+        tracing::warn!(action = %row.id, "refused: {line}");
+        self.note(cursor, &Event::Refused { line })?;
+        Ok(Verdict::Over)
     }
 
     /// None when the next step can follow at once.

@@ -59,8 +59,9 @@ pub struct Settings {
     pub skeletons: Vec<PathBuf>,
     pub variables_dirs: Vec<PathBuf>,
     pub pass_dir: Option<PathBuf>,
-    pub vault: Option<Secret>,
     pub trash: Duration,
+    /// How long the journal keeps what is over.
+    pub history: Duration,
     pub hub: HubSettings,
     pub hub_wait: Duration,
     pub ldap: Option<LdapSettings>,
@@ -149,8 +150,8 @@ fn read(of: &mut Reader<'_>) -> Settings {
             .and_then(in_group)
             .map(|dir| dir.join("pass")),
         variables_dirs: variables.iter().filter_map(in_group).collect(),
-        vault: of.secret("VAULTPWD"),
         trash: of.seconds("WODTRASHHOURS", 0.0, 3600.0),
+        history: of.seconds("WODHISTORYDAYS", 90.0, 86_400.0),
         hub: of.hub(),
         hub_wait: of.seconds("WODHUBSECONDS", 120.0, 1.0),
         ldap: of.ldap(),
@@ -466,7 +467,7 @@ mod tests {
 
     #[test]
     fn no_secret_shows() {
-        let settings = settings(json!({"WODBETOKEN": "hidden", "VAULTPWD": "hidden"})).unwrap();
+        let settings = settings(json!({"WODBETOKEN": "hidden"})).unwrap();
         assert!(!format!("{settings:?}").contains("hidden"));
     }
 }

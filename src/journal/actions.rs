@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
-use crate::domain::{Action, ActionId, Secret, Student, StudentRange, Time, Verb};
+use crate::domain::{Action, ActionId, Participant, Secret, Student, StudentRange, Time, Verb};
 
-use super::{Durability, Error, Event, Happening, Journal, Result, Stage, State};
+use super::head::Head;
+use super::{Durability, Error, Event, Happening, Journal, Result, Stage, State, sum};
 
 /// Where an accepted action came from.
 #[derive(Debug, Clone)]
@@ -67,11 +68,17 @@ impl Journal {
             if let Some(id) = duplicate(t, action, &text, students, origin, now, window)? {
                 return Ok(Accepted::Duplicate(id));
             }
+            // Never one that was given out before, also when that action is no longer here.
+            let mut head = Head::of(t)?.unwrap_or_default();
+            head.action += 1;
+            head.write(t)?;
+            let id = ActionId(head.action);
             t.prepare_cached(
-                "insert into actions (accepted, action, first, last, verb, message_id, spooled, route)
-                 values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                "insert into actions (id, accepted, action, first, last, verb, message_id, spooled,
+                   route, sum) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0)",
             )?
             .execute(params![
+                id.0,
                 now.0,
                 text,
                 students.first().number(),
@@ -81,7 +88,7 @@ impl Journal {
                 origin.spooled,
                 origin.route,
             ])?;
-            let id = ActionId(t.last_insert_rowid());
+            sum::seal(t, &sum::ACTIONS, "id = ?1", [id.0])?;
             if let Some(line) = refusal {
                 let line = line.to_owned();
                 Cursor::new(id).append(t, &Event::Refused { line }, now)?;
@@ -148,10 +155,10 @@ impl Journal {
             };
             cursor.append(t, &event, now)?;
             t.execute(
-                "insert into outbox (at, subject, body) values (?1, ?2, ?3)",
+                "insert into outbox (at, subject, body, sum) values (?1, ?2, ?3, 0)",
                 params![now.0, letter.0, letter.1],
             )?;
-            Ok(())
+            sum::seal(t, &sum::OUTBOX, "id = ?1", [t.last_insert_rowid()])
         })
     }
 
@@ -204,8 +211,12 @@ impl Journal {
                 return Ok(password);
             }
             let fresh = mint();
-            t.prepare_cached("insert into passwords values (?1, ?2, ?3)")?
+            let sql =
+                "insert into passwords (action, student, password, sum) values (?1, ?2, ?3, 0)";
+            t.prepare_cached(sql)?
                 .execute(params![id.0, student.number(), fresh.expose()])?;
+            let which = "action = ?1 and student = ?2";
+            sum::seal(t, &sum::PASSWORDS, which, params![id.0, student.number()])?;
             Ok(fresh)
         })
     }
@@ -213,6 +224,45 @@ impl Journal {
     /// Whether one of the students has a later action that did or will do something.
     pub fn has_successor(&self, row: &ActionRow) -> Result<bool> {
         Ok(successor(&self.lock(), row)?.is_some())
+    }
+
+    /// The action, a later participant's CREATE, that gave the seat away which this action would
+    /// erase for somebody who had it before. None when the seat was given back since, or when
+    /// this participant never had it: then it is the sender's to say.
+    pub fn superseded(&self, row: &ActionRow) -> Result<Option<(ActionId, Participant)>> {
+        let (action, students) = (&row.action, row.students);
+        if action.verb == Verb::Create || action.participant.is_nobody() || students.count() > 1 {
+            return Ok(None);
+        }
+        let connection = self.lock();
+        let student = students.first().number();
+        let newest: Option<(i64, u32)> = connection
+            .prepare_cached(&format!(
+                "select id, json_extract(action, '$.participant') from actions
+                 where first <= ?2 and last >= ?2 and id < ?1 and verb = 'CREATE'
+                 and not exists ({UNDONE}) order by id desc limit 1"
+            ))?
+            .query_row([row.id.0, i64::from(student)], |r| {
+                Ok((r.get(0)?, r.get(1)?))
+            })
+            .optional()?;
+        let Some((create, owner)) = newest.filter(|(_, owner)| *owner != action.participant.id())
+        else {
+            return Ok(None);
+        };
+        let is_late: bool = connection
+            .prepare_cached(&format!(
+                "select exists (select 1 from actions where first <= ?3 and last >= ?3 and id < ?2
+                   and verb = 'CREATE' and json_extract(action, '$.participant') = ?4)
+                 and not exists (select 1 from actions where first <= ?3 and last >= ?3
+                   and id between ?2 and ?1 - 1 and verb <> 'CREATE' and not exists ({UNDONE})
+                   and json_extract(action, '$.participant') <> ?4)"
+            ))?
+            .query_row(
+                params![row.id.0, create, student, action.participant.id()],
+                |r| r.get(0),
+            )?;
+        Ok(is_late.then(|| (ActionId(create), Participant::new(owner))))
     }
 
     pub fn password(&self, id: ActionId, student: Student) -> Result<Option<Secret>> {
@@ -269,7 +319,7 @@ fn parse_row((id, accepted, action, first, last, route): Raw) -> Result<ActionRo
     })
 }
 
-fn json<T: serde::Serialize>(value: &T) -> Result<String> {
+pub(super) fn json<T: serde::Serialize>(value: &T) -> Result<String> {
     serde_json::to_string(value).map_err(|source| Error::Unreadable {
         action: 0,
         seq: 0,
@@ -286,7 +336,7 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    fn new(id: ActionId) -> Cursor {
+    pub(super) fn new(id: ActionId) -> Cursor {
         Cursor {
             id,
             state: State::default(),
@@ -310,15 +360,12 @@ impl Cursor {
             action: self.id.0,
             source,
         })?;
-        t.prepare_cached("insert into events (action, at, event) values (?1, ?2, ?3)")?
-            .execute(params![self.id.0, now.0, json(event)?])?;
+        let seq = add(t, self.id, now, &json(event)?, after.stage.is_over())?;
         if after.stage.is_over() {
-            t.prepare_cached("update actions set open = 0 where id = ?1")?
-                .execute([self.id.0])?;
             t.prepare_cached("delete from passwords where action = ?1")?
                 .execute([self.id.0])?;
         }
-        self.seq = t.last_insert_rowid();
+        self.seq = seq;
         self.state = after;
         Ok(())
     }
@@ -334,6 +381,34 @@ impl Cursor {
     }
 }
 
+/// Puts an event at the end of the action's chain; gives its number.
+pub(super) fn add(
+    t: &rusqlite::Connection,
+    id: ActionId,
+    at: Time,
+    event: &str,
+    is_over: bool,
+) -> Result<i64> {
+    let before: i64 = t
+        .prepare_cached("select tip from actions where id = ?1")?
+        .query_row([id.0], |row| row.get(0))
+        .optional()?
+        .ok_or(Error::NoSuchAction(id.0))?;
+    t.prepare_cached(
+        "insert into events (action, at, event, before, sum) values (?1, ?2, ?3, ?4, 0)",
+    )?
+    .execute(params![id.0, at.0, event, before])?;
+    let seq = t.last_insert_rowid();
+    sum::seal(t, &sum::EVENTS, "seq = ?1", [seq])?;
+    t.prepare_cached(
+        "update actions set tip = (select sum from events where seq = ?2), open = open and not ?3
+         where id = ?1",
+    )?
+    .execute(params![id.0, seq, is_over])?;
+    sum::seal(t, &sum::ACTIONS, "id = ?1", [id.0])?;
+    Ok(seq)
+}
+
 fn happenings(
     connection: &rusqlite::Connection,
     id: ActionId,
@@ -347,7 +422,7 @@ fn happenings(
     })?;
     rows.map(|row| {
         let (seq, at, text) = row?;
-        let event = serde_json::from_str(&text).map_err(|source| Error::Unreadable {
+        let event = parse_event(&text).map_err(|source| Error::Unreadable {
             action: id.0,
             seq,
             source,
@@ -356,6 +431,10 @@ fn happenings(
         Ok((seq, Happening { at, event }))
     })
     .collect()
+}
+
+pub(super) fn parse_event(text: &str) -> serde_json::Result<Event> {
+    serde_json::from_str(text)
 }
 
 fn password(

@@ -44,6 +44,12 @@ pub enum Event {
         line: String,
     },
     Done,
+    /// Part of what happened to it was lost with the journal's file. It waits for the admin,
+    /// unless it is known to be over.
+    Broken {
+        line: String,
+        ended: Option<Stage>,
+    },
 }
 
 /// An event and when it happened.
@@ -103,6 +109,8 @@ pub struct State {
     pub cancel_asked: bool,
     /// It was held, and no step was done since: the seat lacks what a hold takes away.
     pub made_safe: bool,
+    /// How far it really came is not known.
+    pub broken: bool,
     pub completion: BTreeMap<Student, u8>,
     /// Milliseconds each finished step took.
     pub took: Vec<u64>,
@@ -133,6 +141,7 @@ impl Default for State {
             line: None,
             cancel_asked: false,
             made_safe: false,
+            broken: false,
             completion: BTreeMap::new(),
             took: Vec::new(),
         }
@@ -187,6 +196,12 @@ impl State {
                 self.line = Some(line.clone());
             }
             Event::Done => self.done()?,
+            Event::Broken { line, ended } => {
+                self.stage = ended.unwrap_or(Stage::Held);
+                self.made_safe = true;
+                self.broken = true;
+                self.line = Some(line.clone());
+            }
         }
         Ok(match self.stage == before {
             true => Progressed::Same(before),
@@ -222,6 +237,7 @@ impl State {
         self.retry = None;
         self.line = None;
         self.made_safe = false;
+        self.broken = false;
     }
 
     fn retried(&mut self) -> Result<(), Illegal> {

@@ -2,7 +2,7 @@
 
 use rusqlite::params;
 
-use super::{Durability, Journal, Result};
+use super::{Durability, Journal, Result, sum};
 
 /// One mail to WODMONITOR.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl Journal {
                 "update outbox set tries = tries + 1 where id = ?1",
                 params![id],
             )?;
-            Ok(())
+            sum::seal(t, &sum::OUTBOX, "id = ?1", params![id])
         })
     }
 }

@@ -1,9 +1,11 @@
 //! The journal's tables, their version, and the check that the file is whole.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use rusqlite::Connection;
 
+use super::head::{self, Head};
 use super::{Error, Result};
 
 /// Raised whenever the tables change.
@@ -20,7 +22,9 @@ create table actions (
     message_id  text,
     spooled     text not null unique,       -- name of the spool file
     route       text not null,
-    open        integer not null default 1  -- 0 once it is over
+    open        integer not null default 1, -- 0 once it is over
+    tip         integer not null default 0, -- sum of its newest event
+    sum         integer not null            -- of the row, see sum.rs; so in all tables
 ) strict;
 create index actions_open on actions (id) where open;
 create index actions_of_student on actions (first, last, id);
@@ -29,13 +33,16 @@ create table events (
     seq     integer primary key,
     action  integer not null references actions (id),
     at      integer not null,
-    event   text not null                   -- JSON
+    event   text not null,                  -- JSON
+    before  integer not null,               -- sum of the action's event before this one, or 0
+    sum     integer not null
 ) strict;
 create index events_of_action on events (action, seq);
 create table passwords (
     action   integer not null,
     student  integer not null,
     password text not null,
+    sum      integer not null,
     primary key (action, student)
 ) strict;
 create table outbox (
@@ -43,12 +50,14 @@ create table outbox (
     at      integer not null,
     subject text not null,
     body    text not null,
-    tries   integer not null default 0
+    tries   integer not null default 0,
+    sum     integer not null
 ) strict;
 create table seats (
     student  integer primary key,
     assigned integer not null default 0,
-    password text
+    password text,
+    sum      integer not null
 ) strict;
 create table participants (
     id         integer primary key,
@@ -57,27 +66,49 @@ create table participants (
     email      text,
     active     integer not null default 0,
     cleaned    integer not null default 0,
-    completion integer
+    completion integer,
+    sum        integer not null
 ) strict;
 create table capacities (
     workshop text primary key,
-    seats    integer not null
+    seats    integer not null,
+    sum      integer not null
+) strict;
+create table head (
+    id      integer primary key,            -- 1
+    tick    integer not null,               -- commits that survive the end of power
+    action  integer not null,               -- the newest id that was given out
+    sum     integer not null
 ) strict;
 ";
 
-/// Nothing is written before it is sure that the file is ours, and of our version.
+/// Makes the tables where there are none. Nothing is written before it is sure that the file is
+/// ours, and of our version.
 pub fn prepare(path: &Path, connection: &Connection) -> Result<()> {
-    let found = version(path, connection)?;
-    if found != 0 {
+    let is_new = is_empty(path, connection)?;
+    if is_new {
+        // First the file beside it: a journal that has begun is never without.
+        head::make(path, Head::default())?;
+    } else {
         check_version(path, connection)?;
     }
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    if found == 0 {
-        connection.execute_batch(&format!(
-            "begin immediate; {TABLES} pragma user_version = {VERSION}; commit;"
-        ))?;
+    if is_new {
+        let t = connection.unchecked_transaction()?;
+        make_tables(&t)?;
+        Head::default().write(&t)?;
+        t.commit()?;
     }
     check_version(path, connection)
+}
+
+pub fn make_tables(t: &Connection) -> rusqlite::Result<()> {
+    t.execute_batch(&format!("{TABLES} pragma user_version = {VERSION};"))
+}
+
+/// Whether it is a file in which nothing was ever written.
+pub fn is_empty(path: &Path, connection: &Connection) -> Result<bool> {
+    Ok(version(path, connection)? == 0 && shape(path, connection)?.is_empty())
 }
 
 pub fn check_version(path: &Path, connection: &Connection) -> Result<()> {
@@ -91,22 +122,73 @@ pub fn check_version(path: &Path, connection: &Connection) -> Result<()> {
     }
 }
 
-pub fn check_integrity(path: &Path, connection: &Connection) -> Result<()> {
+/// What is not as it has to be in the file as a whole and in its tables' definitions, at most
+/// `most` lines of it; no row is looked at.
+pub fn wrongs(path: &Path, connection: &Connection, most: usize) -> Result<Vec<String>> {
     // A future version is told as such: its tables are none of our business.
     if version(path, connection)? > VERSION {
-        return check_version(path, connection);
+        check_version(path, connection)?;
     }
-    let answer: String = connection
-        .query_row("pragma integrity_check(1)", [], |row| row.get(0))
+    let check = format!("pragma integrity_check({most})");
+    let told = connection
+        .prepare(&check)
+        .and_then(|mut check| {
+            let lines = check.query_map([], |row| row.get::<_, String>(0))?;
+            lines.collect::<rusqlite::Result<Vec<_>>>()
+        })
         .map_err(|source| unusable(path, source))?;
-    match answer.as_str() {
-        "ok" => Ok(()),
-        what => Err(Error::Damaged {
-            path: path.to_owned(),
-            // SQLite tells the database's name on a line of its own.
-            what: what.lines().last().unwrap_or(what).to_owned(),
-        }),
+    if told != ["ok"] {
+        // SQLite tells the database's name on a line of its own.
+        let lines = told.iter().flat_map(|text| text.lines());
+        let lines = lines.filter(|line| !line.starts_with("***"));
+        return Ok(lines.map(str::to_owned).collect());
     }
+    let found = shape(path, connection)?;
+    if found.is_empty() && version(path, connection)? == 0 {
+        return Ok(Vec::new());
+    }
+    if version(path, connection)? < VERSION {
+        return Ok(vec!["its version is not what was written there".to_owned()]);
+    }
+    let names = |shape: &[Part]| -> Vec<String> { shape.iter().map(|p| p.1.clone()).collect() };
+    let known = known_shape()?;
+    if !names(&found).contains(&"head".to_owned()) && names(&found).contains(&"events".to_owned()) {
+        return Err(Error::Unsummed {
+            path: path.to_owned(),
+        });
+    }
+    let lost = known.iter().filter(|part| !found.contains(part));
+    Ok(lost
+        .map(|(kind, name, ..)| format!("the definition of {kind} {name} is not what was written"))
+        .take(most)
+        .collect())
+}
+
+/// Kind, name, table and definition.
+type Part = (String, String, String, Option<String>);
+
+fn shape(path: &Path, connection: &Connection) -> Result<Vec<Part>> {
+    parts(connection).map_err(|source| unusable(path, source))
+}
+
+fn parts(connection: &Connection) -> rusqlite::Result<Vec<Part>> {
+    let mut read = connection.prepare("select type, name, tbl_name, sql from sqlite_schema")?;
+    let rows = read.query_map([], |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+    })?;
+    rows.collect()
+}
+
+/// As SQLite writes it down; always the same.
+fn known_shape() -> Result<&'static [Part]> {
+    static KNOWN: OnceLock<Vec<Part>> = OnceLock::new();
+    if let Some(known) = KNOWN.get() {
+        return Ok(known);
+    }
+    let fresh = Connection::open_in_memory()?;
+    make_tables(&fresh)?;
+    let known = parts(&fresh)?;
+    Ok(KNOWN.get_or_init(|| known))
 }
 
 fn version(path: &Path, connection: &Connection) -> Result<i64> {
@@ -115,10 +197,12 @@ fn version(path: &Path, connection: &Connection) -> Result<i64> {
         .map_err(|source| unusable(path, source))
 }
 
-fn unusable(path: &Path, source: rusqlite::Error) -> Error {
+/// Damaged when that is what SQLite says; everything else may pass, or is somebody's to permit.
+pub fn unusable(path: &Path, source: rusqlite::Error) -> Error {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase, Unknown};
     let path = path.to_owned();
     match source.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt) => {
+        None | Some(NotADatabase | DatabaseCorrupt | Unknown) => {
             let what = source.to_string();
             Error::Damaged { path, what }
         }

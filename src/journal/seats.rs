@@ -1,13 +1,13 @@
 //! The local registry's tables: who sits where, with which password, how far they came.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{OptionalExtension, params};
 
 use crate::domain::{AskedWorkshop, Participant, Secret, Student, WorkshopName};
 use crate::ports::{ParticipantRecord, ParticipantReport, SeatReport};
 
-use super::{Durability, Journal, Result};
+use super::{Durability, Journal, Result, sum};
 
 /// One seat, as `wod students list` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,26 +29,31 @@ impl Journal {
         self.write(Durability::Process, |t| {
             // Whoever had the seat has it no longer: a late PURGE of theirs that names no
             // student must not be taken for one of the newcomer's seat.
-            t.execute(
+            let mut statement = t.prepare_cached(
                 "update participants set student = null, active = 0
-                 where student = ?1 and id <> ?2",
-                params![student.number(), id.id()],
+                 where student = ?1 and id <> ?2 returning id",
             )?;
+            let had_it = statement.query_map(params![student.number(), id.id()], |r| r.get(0))?;
+            for other in had_it.collect::<rusqlite::Result<Vec<u32>>>()? {
+                sum::seal(t, &sum::PARTICIPANTS, "id = ?1", [other])?;
+            }
             if !id.is_nobody() {
                 t.execute(
-                "insert into participants (id, student, workshop, email) values (?1, ?2, ?3, ?4)
+                    "insert into participants (id, student, workshop, email, sum)
+                 values (?1, ?2, ?3, ?4, 0)
                  on conflict (id) do update set student = excluded.student, active = 0,
                    workshop = excluded.workshop, email = excluded.email, cleaned = 0,
                    completion = null",
-                params![id.id(), student.number(), workshop.asked(), email],
-            )?;
+                    params![id.id(), student.number(), workshop.asked(), email],
+                )?;
+                sum::seal(t, &sum::PARTICIPANTS, "id = ?1", [id.id()])?;
             }
             t.execute(
-                "insert into seats (student, assigned) values (?1, 1)
+                "insert into seats (student, assigned, sum) values (?1, 1, 0)
                  on conflict (student) do update set assigned = 1",
                 [student.number()],
             )?;
-            Ok(())
+            sum::seal(t, &sum::SEATS, "student = ?1", [student.number()])
         })
     }
 
@@ -66,7 +71,7 @@ impl Journal {
     pub fn report_seat(&self, student: Student, report: &SeatReport) -> Result<()> {
         self.write(Durability::Power, |t| {
             t.execute(
-                "insert or ignore into seats (student) values (?1)",
+                "insert or ignore into seats (student, sum) values (?1, 0)",
                 [student.number()],
             )?;
             t.execute(
@@ -83,7 +88,7 @@ impl Journal {
                 "update seats set password = null where student = ?1 and assigned = 0",
                 [student.number()],
             )?;
-            Ok(())
+            sum::seal(t, &sum::SEATS, "student = ?1", [student.number()])
         })?;
         // The one that this one replaces, or that a free seat had.
         self.has_forgotten();
@@ -98,18 +103,18 @@ impl Journal {
                  where id = ?1",
                 params![id.id(), report.active, report.cleaned, report.completion],
             )?;
-            Ok(())
+            sum::seal(t, &sum::PARTICIPANTS, "id = ?1", [id.id()])
         })
     }
 
     pub fn report_capacity(&self, workshop: &WorkshopName, seats: u32) -> Result<()> {
         self.write(Durability::Power, |t| {
             t.execute(
-                "insert into capacities values (?1, ?2)
+                "insert into capacities (workshop, seats, sum) values (?1, ?2, 0)
                  on conflict (workshop) do update set seats = excluded.seats",
                 params![workshop.as_str(), seats],
             )?;
-            Ok(())
+            sum::seal(t, &sum::CAPACITIES, "workshop = ?1", [workshop.as_str()])
         })
     }
 
@@ -152,6 +157,17 @@ impl Journal {
             }
         }
         Ok(seats)
+    }
+
+    /// Those with a seat whose CLEANUP is over.
+    pub fn cleaned_participants(&self) -> Result<BTreeSet<Participant>> {
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached("select id from participants where student is not null and cleaned")?;
+        let rows = statement.query_map([], |row| row.get::<_, u32>(0))?;
+        Ok(rows
+            .map(|id| id.map(Participant::new))
+            .collect::<rusqlite::Result<_>>()?)
     }
 
     pub fn seats(&self) -> Result<Vec<SeatRow>> {

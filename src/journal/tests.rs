@@ -148,6 +148,41 @@ fn only_a_held_action_whose_seat_is_still_its_own_goes_on() {
 }
 
 #[test]
+fn who_had_a_seat_before_takes_it_from_nobody() {
+    let mut desk = Desk::open();
+    let late = |desk: &Desk, id| {
+        let row = desk.journal.action(id).unwrap();
+        desk.journal.superseded(&row).unwrap()
+    };
+    let first = desk.fresh(Verb::Create, 1, 7);
+    let cleanup = desk.fresh(Verb::Cleanup, 1, 7);
+    let purge = desk.fresh(Verb::Purge, 1, 7);
+    let second = desk.fresh(Verb::Create, 1, 8);
+    let by_8 = Some((second, Participant::new(8)));
+    // Accepted before the seat was given away, and after.
+    assert_eq!((late(&desk, cleanup), late(&desk, purge)), (None, None));
+    assert_eq!((late(&desk, first), late(&desk, second)), (None, None));
+    let reset = desk.fresh(Verb::Reset, 1, 7);
+    assert_eq!(late(&desk, reset), by_8);
+    let again = desk.accept(Verb::Purge, 1, 7, None);
+    assert_eq!(again, Accepted::Duplicate(purge), "within the window");
+    // Somebody who was never there, nobody, and its own.
+    for who in [99, 0, 8] {
+        let id = desk.fresh(Verb::Purge, 1, who);
+        assert_eq!(late(&desk, id), None, "{who}");
+    }
+    // It was given back since, so nobody is hit.
+    let free = desk.fresh(Verb::Cleanup, 1, 6);
+    assert_eq!(late(&desk, free), None);
+    let third = desk.fresh(Verb::Create, 1, 9);
+    desk.note(third, Event::CancelAsked);
+    desk.note(third, Event::Cancelled);
+    desk.fresh(Verb::Create, 1, 7);
+    let own = desk.fresh(Verb::Cleanup, 1, 7);
+    assert_eq!(late(&desk, own), None, "it is 7's again");
+}
+
+#[test]
 fn what_others_wrote_is_noticed_once() {
     let mut desk = Desk::open();
     let first = desk.fresh(Verb::Create, 1, 7);
@@ -220,4 +255,25 @@ fn a_file_that_is_no_journal_is_left_as_it_is() {
 
 fn opened(path: &Path) -> Result<()> {
     Journal::open(path).map(drop)
+}
+
+#[test]
+fn what_was_over_long_ago_leaves_and_its_id_stays_taken() {
+    let mut desk = Desk::open();
+    let ids = [1, 2, 3, 4].map(|student| desk.fresh(Verb::Create, student, 7));
+    for id in [ids[0], ids[1], ids[3]] {
+        desk.note(id, Event::Cancelled);
+    }
+    let outdated = |before, most| desk.journal.outdated(Time(before), most).unwrap();
+    assert_eq!(outdated(99, 9), [], "their ends are from 99");
+    assert_eq!(outdated(100, 1), [ids[0]]);
+    let all = outdated(100, 9);
+    assert_eq!(all, [ids[0], ids[1], ids[3]]);
+    desk.journal.prune(&ids).unwrap();
+    let left = desk.journal.list(Filter::Newest(9)).unwrap();
+    let left: Vec<_> = left.iter().map(|row| row.id).collect();
+    assert_eq!(left, [ids[2]], "it is not over");
+    assert!(desk.journal.happenings(ids[3]).unwrap().is_empty());
+    assert_eq!(desk.fresh(Verb::Create, 5, 7), ActionId(5));
+    assert_eq!(check(desk.journal.path()).unwrap(), []);
 }

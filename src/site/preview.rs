@@ -40,12 +40,15 @@ impl Site {
             return Ok(self.scope.with([("STDID".to_owned(), number)]));
         };
         let settings = &self.settings;
-        let passes = PassFiles::new(settings.pass_dir.clone(), settings.vault.clone(), None);
-        let pass_file = passes
-            .path(&asked.name, student)
-            .filter(|path| is_readable(path));
+        let passes = PassFiles::new(
+            settings.pass_dir.clone(),
+            self.scope.passwords().clone(),
+            None,
+        );
+        let mut pass_files = passes.paths(&asked.name, student);
+        pass_files.retain(|path| is_readable(path));
         Variables::new(self.scope.clone(), settings.variables_dirs.clone())
-            .seat(asked, student, pass_file)
+            .seat(asked, student, pass_files)
     }
 
     /// Values that came out of a vault.

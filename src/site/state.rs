@@ -9,13 +9,16 @@ use nix::fcntl::{Flock, FlockArg};
 
 use crate::content::Admin;
 use crate::ports::Fault;
-use crate::safefs::Dir;
+use crate::safefs::{self, Dir};
 
 /// WODSTATEDIR. Only `spool` takes anything from others, only `public` shows anything to them.
 #[derive(Debug, Clone)]
 pub struct State {
     root: PathBuf,
 }
+
+const FUNCTIONS: &str = "functions.sh";
+const FUNCTIONS_TEXT: &str = include_str!("../../templates/functions.sh");
 
 const GLANCE: Duration = Duration::from_millis(200);
 
@@ -46,6 +49,11 @@ impl State {
     /// Holds the gate's policy.
     pub fn public(&self) -> PathBuf {
         self.root.join("public")
+    }
+
+    /// Holds `functions.sh`, for the scripts of workshops.
+    pub fn lib(&self) -> PathBuf {
+        self.root.join("lib")
     }
 
     /// Touched by the commands after they wrote a wish into the journal.
@@ -84,6 +92,7 @@ impl State {
             (self.logs(), 0o700, WHOLE),
             (self.wake(), 0o700, WHOLE),
             (self.public(), 0o755, WHOLE),
+            (self.lib(), 0o755, WHOLE),
             (self.spool(), 0o700, UNMASKED),
         ];
         for (dir, mode, counts) in made {
@@ -95,6 +104,15 @@ impl State {
         Dir::open_root(&self.spool())
             .and_then(|spool| spool.let_in_writers(&uids))
             .map_err(|e| Fault::of_files("the spool cannot be opened to the intake", &e))?;
+        // What an engine that was killed was writing there.
+        for dir in [self.lib(), self.public()] {
+            Dir::open_root(&dir)
+                .and_then(|dir| safefs::remove_unfinished(&dir))
+                .map_err(|e| Fault::of_files(format!("{} cannot be tidied", dir.display()), &e))?;
+        }
+        Dir::open_root(&self.lib())
+            .and_then(|lib| lib.write(FUNCTIONS.as_ref(), FUNCTIONS_TEXT.as_bytes(), 0o644))
+            .map_err(|e| Fault::of_files(format!("{FUNCTIONS} cannot be written"), &e))?;
         let journal = self.journal();
         // SQLite gives its side files the mode of the database.
         File::options()
@@ -106,6 +124,27 @@ impl State {
             .map_err(|e| {
                 Fault::permanent(format!("{} cannot be made", journal.display())).because(&e)
             })
+    }
+
+    /// `functions.sh` in a site's script directory, as a link, for scripts that name it there. One
+    /// of the site's own stays.
+    pub fn offer_functions(&self, scripts: &Path) -> Result<(), Fault> {
+        let ours = self.lib().join(FUNCTIONS);
+        let fault = |e: &safefs::Error| {
+            let at = scripts.display();
+            Fault::of_files(format!("{FUNCTIONS} cannot be linked into {at}"), e)
+        };
+        let dir = Dir::open_root(scripts).map_err(|e| fault(&e))?;
+        let there = dir.stat(FUNCTIONS.as_ref()).map_err(|e| fault(&e))?;
+        // A link of ours to where WODSTATEDIR was before leads nowhere now.
+        let is_stale = |link: PathBuf| link.ends_with("lib/functions.sh") && !link.exists();
+        let stale = || dir.read_link(FUNCTIONS.as_ref()).is_ok_and(is_stale);
+        match there.is_none() || stale() {
+            true => dir
+                .symlink(&ours, FUNCTIONS.as_ref())
+                .map_err(|e| fault(&e)),
+            false => Ok(()),
+        }
     }
 
     /// Permanent when another engine runs here.

@@ -47,11 +47,15 @@ impl Engine {
     }
 }
 
-/// Checks and adapts a template's text.
-pub(super) fn prepare(template: &str, kind: Kind) -> Result<Prepared, Flaw> {
+/// The engine of templates without a header.
+pub(super) fn common() -> &'static Environment<'static> {
     static COMMON: LazyLock<Environment<'static>> =
         LazyLock::new(|| build(&Syntax::default()).expect("the default delimiters are sound"));
+    &COMMON
+}
 
+/// Checks and adapts a template's text.
+pub(super) fn prepare(template: &str, kind: Kind) -> Result<Prepared, Flaw> {
     let Split {
         syntax,
         body,
@@ -76,7 +80,7 @@ pub(super) fn prepare(template: &str, kind: Kind) -> Result<Prepared, Flaw> {
     let normal = source::normalise(body, &syntax);
     let text = source::adapt(&normal, &syntax, kind).map_err(in_file)?;
     let engine = if syntax == Syntax::default() {
-        Engine::Common(&COMMON)
+        Engine::Common(common())
     } else {
         let own = build(&syntax).map_err(|error| whole(error.to_string()))?;
         Engine::Own(Box::new(own))
@@ -90,6 +94,12 @@ pub(super) fn prepare(template: &str, kind: Kind) -> Result<Prepared, Flaw> {
 }
 
 impl Prepared {
+    /// Whether the engine can read it.
+    pub fn check(&self, name: &str) -> Result<(), Error> {
+        let read = self.engine.get().template_from_named_str(name, &self.text);
+        read.map(drop)
+    }
+
     /// Renders. `spent` counts the bytes of the whole rendering.
     pub fn render(
         &self,

@@ -161,12 +161,13 @@ impl Scope {
         }
     }
 
-    pub(super) fn names(&self) -> BTreeSet<String> {
+    /// The names of all variables.
+    pub fn names(&self) -> BTreeSet<String> {
         let stated = self.site.vars.iter().map(|(name, _)| name.to_owned());
         stated.chain(self.over.keys().cloned()).collect()
     }
 
-    pub(super) fn passwords(&self) -> &Passwords {
+    pub fn passwords(&self) -> &Passwords {
         &self.site.passwords
     }
 }

@@ -1,30 +1,27 @@
-//! Ansible Vault envelopes, versions 1.1 and 1.2: opened and sealed.
+//! Ansible Vault, versions 1.1 and 1.2: the passwords of a site, what they open and seal.
 //!
-//! Keys are derived once per password and salt. Passwords and plain texts are
-//! `Secret`s; no message quotes either.
+//! Keys are derived once per password and salt. Passwords and plain texts are never shown; no
+//! message quotes either.
+
+mod envelope;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use aes::Aes256;
-use aes::cipher::{KeyIvInit, StreamCipher};
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::domain::Secret;
 
-const ROUNDS: u32 = 10_000;
-const KEYS_LEN: usize = 80;
-const BLOCK: usize = 16;
-const SALT_LEN: usize = 32;
-const LINE: usize = 80;
-const MAGIC: &str = "$ANSIBLE_VAULT";
+use envelope::{Envelope, Keys, MAGIC};
 
-type Keys = Arc<Zeroizing<[u8; KEYS_LEN]>>;
+/// Keys that are kept; past this all are derived anew, or an engine would collect those of all
+/// the pass files that it ever read.
+const MOST_KEYS: usize = 1024;
 
-/// Why an envelope did not open.
+type Derived = Arc<OnceLock<Keys>>;
+
+/// Why an envelope did not open, or could not be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VaultError {
     #[error("a vault value is damaged: {0}; encrypt it again")]
@@ -33,12 +30,57 @@ pub enum VaultError {
         "a vault value uses {0}, only versions 1.1 and 1.2 with AES256 are known; encrypt it again"
     )]
     Unknown(String),
-    #[error("a vault value needs a password and none is configured; set VAULTPWD or vault_secret")]
-    NoPassword,
-    #[error("none of the {0} vault passwords opens a vault value; check VAULTPWD and vault_secret")]
-    WrongPassword(usize),
+    #[error(
+        "a vault value{} needs a password and none is configured; set VAULTPWD or vault_secret",
+        of(.label)
+    )]
+    NoPassword { label: Option<String> },
+    #[error(
+        "none of the {tried} vault passwords opens a vault value{}; check VAULTPWD and vault_secret",
+        of(.label)
+    )]
+    WrongPassword { label: Option<String>, tried: usize },
+    #[error("there is no vault password with id {0}")]
+    NoSuchId(String),
+    #[error("a vault value holds bytes that are no UTF-8 text; such things belong in files")]
+    NotText,
     #[error("cannot get random bytes for a vault salt: {0}")]
     Random(String),
+}
+
+fn of(label: &Option<String>) -> String {
+    label
+        .as_ref()
+        .map(|label| format!(" of vault id {}", crate::domain::quoted(label)))
+        .unwrap_or_default()
+}
+
+/// Bytes out of an envelope, or for one; wiped when dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Plain(Zeroizing<Vec<u8>>);
+
+impl Plain {
+    pub fn new(bytes: Vec<u8>) -> Plain {
+        Plain(Zeroizing::new(bytes))
+    }
+
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Plain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Plain(…)")
+    }
+}
+
+/// What an envelope held, and how to seal it as it was.
+#[derive(Debug)]
+pub struct Opened {
+    pub plain: Plain,
+    label: Option<String>,
+    password: usize,
 }
 
 /// The vault passwords of a site, with the keys already derived from them. Cheap to clone.
@@ -48,7 +90,8 @@ pub struct Passwords(Arc<Ring>);
 #[derive(Default)]
 struct Ring {
     passwords: Vec<(Option<String>, Secret)>,
-    keys: Mutex<HashMap<(usize, Vec<u8>), Keys>>,
+    /// By password and salt.
+    keys: Mutex<HashMap<(usize, Vec<u8>), Derived>>,
 }
 
 impl fmt::Debug for Passwords {
@@ -58,7 +101,7 @@ impl fmt::Debug for Passwords {
 }
 
 impl Passwords {
-    /// Passwords with their vault ids, in the order they are to be tried.
+    /// Passwords with their vault ids, in the order they are to be tried; the first one seals.
     pub fn new(passwords: impl IntoIterator<Item = (Option<String>, Secret)>) -> Passwords {
         let passwords = passwords.into_iter().collect();
         Passwords(Arc::new(Ring {
@@ -72,163 +115,90 @@ impl Passwords {
         Passwords::new([(None, password)])
     }
 
-    /// Opens an envelope with the password of its label, else with any that fits.
+    pub fn is_empty(&self) -> bool {
+        self.0.passwords.is_empty()
+    }
+
+    /// The text in an envelope, with the password of its label, else with any that fits.
     pub fn open(&self, envelope: &str) -> Result<Secret, VaultError> {
-        let envelope = Envelope::parse(envelope)?;
-        if self.0.passwords.is_empty() {
-            return Err(VaultError::NoPassword);
+        let opened = self.open_bytes(envelope.as_bytes())?;
+        let text = std::str::from_utf8(opened.plain.expose()).map_err(|_| VaultError::NotText)?;
+        Ok(Secret::new(text.to_owned()))
+    }
+
+    /// As [`Passwords::open`], whatever bytes it holds.
+    pub fn open_bytes(&self, envelope: &[u8]) -> Result<Opened, VaultError> {
+        let text = std::str::from_utf8(envelope)
+            .map_err(|_| VaultError::Damaged("its body is not hexadecimal"))?;
+        let envelope = Envelope::parse(text)?;
+        let label = envelope.label.clone();
+        if self.is_empty() {
+            return Err(VaultError::NoPassword { label });
         }
-        let labelled =
-            |at: &usize| envelope.label.is_some() && self.0.passwords[*at].0 == envelope.label;
+        let labelled = |at: &usize| label.is_some() && self.0.passwords[*at].0 == label;
         let order = 0..self.0.passwords.len();
         let first = order.clone().filter(labelled);
         for at in first.chain(order.filter(|at| !labelled(at))) {
             let keys = self.keys(at, &envelope.salt);
             if envelope.is_sealed_with(&keys) {
-                return envelope.decrypt(&keys);
+                return Ok(Opened {
+                    plain: Plain(envelope.decrypt(&keys)?),
+                    label,
+                    password: at,
+                });
             }
         }
-        Err(VaultError::WrongPassword(self.0.passwords.len()))
+        Err(VaultError::WrongPassword {
+            label,
+            tried: self.0.passwords.len(),
+        })
+    }
+
+    /// Seals with the password of that id, or with the first one and its own id.
+    pub fn seal(&self, id: Option<&str>, plain: &[u8]) -> Result<String, VaultError> {
+        let mut all = self.0.passwords.iter();
+        let found = match id {
+            None => all.next(),
+            Some(id) => all.find(|(have, _)| have.as_deref() == Some(id)),
+        };
+        let (label, password) = found.ok_or_else(|| match id {
+            Some(id) => VaultError::NoSuchId(id.to_owned()),
+            None => VaultError::NoPassword { label: None },
+        })?;
+        envelope::seal(password, label.as_deref(), plain)
+    }
+
+    /// Seals something else as `opened` was: same password, same label.
+    pub fn seal_as(&self, opened: &Opened, plain: &[u8]) -> Result<String, VaultError> {
+        let label = opened.label.as_deref();
+        let (_, password) = self
+            .0
+            .passwords
+            .get(opened.password)
+            .ok_or(VaultError::NoPassword { label: None })?;
+        envelope::seal(password, label, plain)
     }
 
     fn keys(&self, at: usize, salt: &[u8]) -> Keys {
         let name = (at, salt.to_vec());
-        let known = self.0.keys.lock().unwrap_or_else(|held| held.into_inner());
-        if let Some(keys) = known.get(&name) {
-            return keys.clone();
+        let mut known = self.0.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST_KEYS {
+            known.clear();
         }
+        let place = Arc::clone(known.entry(name).or_default());
+        // Who asks for the same keys meanwhile waits for them; others do not.
         drop(known);
-        let keys = derive(&self.0.passwords[at].1, salt);
-        let mut known = self.0.keys.lock().unwrap_or_else(|held| held.into_inner());
-        known.insert(name, keys.clone());
-        keys
+        let keys = place.get_or_init(|| envelope::derive(&self.0.passwords[at].1, salt));
+        Arc::clone(keys)
     }
+}
+
+/// Whether a file starts as a vault envelope does.
+pub fn is_sealed(bytes: &[u8]) -> bool {
+    bytes.starts_with(MAGIC.as_bytes())
 }
 
 /// Seals a text. With a label the envelope is of version 1.2, else 1.1.
 pub fn seal(password: &Secret, label: Option<&str>, text: &Secret) -> Result<String, VaultError> {
-    let mut salt = [0; SALT_LEN];
-    getrandom::fill(&mut salt).map_err(|error| VaultError::Random(error.to_string()))?;
-    Ok(seal_with(&derive(password, &salt), &salt, label, text))
-}
-
-fn seal_with(keys: &Keys, salt: &[u8], label: Option<&str>, text: &Secret) -> String {
-    let mut data = text.expose().as_bytes().to_vec();
-    let padding = BLOCK - data.len() % BLOCK;
-    data.resize(data.len() + padding, padding as u8);
-    apply_cipher(keys, &mut data);
-    let tag = mac(keys, &data).finalize().into_bytes();
-    let inner = [hex(salt), hex(&tag), hex(&data)].join("\n");
-    let mut out = match label {
-        Some(label) => format!("{MAGIC};1.2;AES256;{label}\n"),
-        None => format!("{MAGIC};1.1;AES256\n"),
-    };
-    let outer = hex(inner.as_bytes());
-    for line in outer.as_bytes().chunks(LINE) {
-        out.push_str(std::str::from_utf8(line).expect("hex is ASCII"));
-        out.push('\n');
-    }
-    out
-}
-
-fn derive(password: &Secret, salt: &[u8]) -> Keys {
-    let mut keys = Zeroizing::new([0; KEYS_LEN]);
-    pbkdf2::pbkdf2_hmac::<Sha256>(password.expose().as_bytes(), salt, ROUNDS, &mut *keys);
-    Arc::new(keys)
-}
-
-fn mac(keys: &Keys, data: &[u8]) -> Hmac<Sha256> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(&keys[32..64]).expect("any length is a key");
-    mac.update(data);
-    mac
-}
-
-fn apply_cipher(keys: &Keys, data: &mut [u8]) {
-    ctr::Ctr128BE::<Aes256>::new_from_slices(&keys[..32], &keys[64..])
-        .expect("32 and 16 bytes")
-        .apply_keystream(data);
-}
-
-struct Envelope {
-    label: Option<String>,
-    salt: Vec<u8>,
-    tag: Vec<u8>,
-    data: Vec<u8>,
-}
-
-impl Envelope {
-    fn parse(text: &str) -> Result<Envelope, VaultError> {
-        let mut lines = text.trim().lines().map(str::trim);
-        let header: Vec<&str> = lines
-            .next()
-            .unwrap_or_default()
-            .split(';')
-            .map(str::trim)
-            .collect();
-        let label = match header[..] {
-            [MAGIC, "1.1", "AES256"] => None,
-            [MAGIC, "1.2", "AES256", label] => Some(label.to_owned()),
-            [MAGIC, version, cipher, ..] => {
-                return Err(VaultError::Unknown(format!(
-                    "version {version:?} with {cipher:?}"
-                )));
-            }
-            _ => return Err(VaultError::Damaged("its first line is no vault header")),
-        };
-        let damaged = VaultError::Damaged;
-        let outer: String = lines.collect();
-        let inner = unhex(outer.as_bytes()).ok_or(damaged("its body is not hexadecimal"))?;
-        let parts: Vec<&[u8]> = inner.splitn(3, |byte| *byte == b'\n').collect();
-        let [salt, tag, data] = parts[..] else {
-            return Err(damaged("its body does not have three parts"));
-        };
-        let part = |hexed| unhex(hexed).ok_or(damaged("a part of its body is not hexadecimal"));
-        Ok(Envelope {
-            label,
-            salt: part(salt)?,
-            tag: part(tag)?,
-            data: part(data)?,
-        })
-    }
-
-    fn is_sealed_with(&self, keys: &Keys) -> bool {
-        mac(keys, &self.data).verify_slice(&self.tag).is_ok()
-    }
-
-    fn decrypt(mut self, keys: &Keys) -> Result<Secret, VaultError> {
-        apply_cipher(keys, &mut self.data);
-        let data = Zeroizing::new(self.data);
-        let padding = usize::from(*data.last().ok_or(VaultError::Damaged("it is empty"))?);
-        let is_padded = (1..=BLOCK).contains(&padding)
-            && padding <= data.len()
-            && data[data.len() - padding..]
-                .iter()
-                .all(|byte| usize::from(*byte) == padding);
-        if !is_padded {
-            return Err(VaultError::Damaged("its padding is wrong"));
-        }
-        let text = std::str::from_utf8(&data[..data.len() - padding])
-            .map_err(|_| VaultError::Damaged("its plain text is not UTF-8"))?;
-        Ok(Secret::new(text.to_owned()))
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
-}
-
-fn unhex(text: &[u8]) -> Option<Vec<u8>> {
-    let nibble = |digit: u8| char::from(digit).to_digit(16).map(|value| value as u8);
-    let (pairs, []) = text.as_chunks::<2>() else {
-        return None;
-    };
-    pairs
-        .iter()
-        .map(|[high, low]| Some(nibble(*high)? << 4 | nibble(*low)?))
-        .collect()
+    envelope::seal(password, label, text.expose().as_bytes())
 }

@@ -3,9 +3,11 @@
 #![allow(clippy::disallowed_methods, reason = "tests start what they like")]
 
 mod docs;
+mod functions;
 mod hostile_homes;
 mod intake;
 mod inventory;
+mod lint;
 mod plan;
 mod render;
 mod samples;

@@ -1,7 +1,12 @@
 //! The vault against envelopes that the real `ansible-vault` sealed (`tests/cases/vault`).
 
+mod command;
+mod site;
+mod terminal;
+
 use std::fs;
 use std::path::Path;
+use std::time::Instant;
 
 use proptest::prelude::*;
 use wod::domain::Secret;
@@ -56,11 +61,14 @@ fn what_does_not_open_says_why() {
     let passwords = Passwords::single(secret("wrong"));
     assert_eq!(
         passwords.open(&vector("plain.txt")),
-        Err(VaultError::WrongPassword(1))
+        Err(VaultError::WrongPassword {
+            label: None,
+            tried: 1
+        })
     );
     assert_eq!(
         Passwords::default().open(&vector("plain.txt")),
-        Err(VaultError::NoPassword)
+        Err(VaultError::NoPassword { label: None })
     );
     for (text, part) in [
         ("hello", "no vault header"),
@@ -90,6 +98,65 @@ fn a_changed_envelope_does_not_open() {
             .open(&format!("{}{other}\n", &envelope[..last]))
             .is_err()
     );
+}
+
+/// With eight threads that want the same key at once, too.
+#[test]
+fn a_key_is_derived_once() {
+    let passwords = Passwords::single(secret("secret"));
+    let sealed = vector("plain.txt");
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| assert_eq!(passwords.open(&sealed).unwrap().expose(), "hello"));
+        }
+    });
+    let first = begun.elapsed();
+    let begun = Instant::now();
+    for _ in 0..1000 {
+        passwords.open(&sealed).unwrap();
+    }
+    let rest = begun.elapsed();
+    let begun = Instant::now();
+    for _ in 0..20 {
+        Passwords::single(secret("secret")).open(&sealed).unwrap();
+    }
+    let one = begun.elapsed() / 20;
+    println!("one derivation {one:?}, 8 first opens {first:?}, 1000 more {rest:?}");
+    assert!(first < one * 3, "{first:?} for 8 at once, {one:?} for one");
+    assert!(
+        rest < one * 200,
+        "{rest:?} for 1000, {one:?} for one derivation"
+    );
+}
+
+#[test]
+fn bytes_that_are_no_text_come_back_as_they_were() {
+    let passwords = Passwords::new([(Some("prod".into()), secret("one")), (None, secret("two"))]);
+    let bytes: Vec<u8> = (0..=255).rev().cycle().take(1 << 20).collect();
+    let sealed = passwords.seal(None, &bytes).unwrap();
+    assert!(sealed.starts_with("$ANSIBLE_VAULT;1.2;AES256;prod\n"));
+    let opened = passwords.open_bytes(sealed.as_bytes()).unwrap();
+    assert!(opened.plain.expose() == bytes);
+    assert_eq!(passwords.open(&sealed), Err(VaultError::NotText));
+    // As it was: label and password, another salt.
+    let again = passwords.seal_as(&opened, b"x").unwrap();
+    assert!(again.starts_with("$ANSIBLE_VAULT;1.2;AES256;prod\n"));
+    assert_ne!(again, passwords.seal_as(&opened, b"x").unwrap());
+    assert_eq!(
+        Passwords::single(secret("one"))
+            .open(&again)
+            .unwrap()
+            .expose(),
+        "x"
+    );
+    let unknown = passwords.seal(Some("dev"), b"x").unwrap_err();
+    assert_eq!(
+        unknown.to_string(),
+        "there is no vault password with id dev"
+    );
+    let wrong = Passwords::single(secret("two")).open(&again).unwrap_err();
+    assert!(wrong.to_string().contains("of vault id `prod`"), "{wrong}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod disturb;
 mod many;
+mod read_only;
 
 use std::fs;
 use std::process::{Command, Stdio};

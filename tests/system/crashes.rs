@@ -268,7 +268,28 @@ import sqlite3; c=sqlite3.connect('/run/future.db'); c.execute('pragma journal_m
                 "{said}: it was changed by a command"
             );
         }
+        // One letter in what was asked for, which no database would notice.
+        let mut other = whole.clone();
+        let at = other.windows(10).position(|word| word == b"WKSHP-Half");
+        other[at.unwrap() + 6] = b'C';
+        fs::write(&journal, &other).unwrap();
+        let (status, line) = serve(&[]);
+        assert_eq!(status, Some(4), "{line}");
+        assert!(line.contains("is not what was written") && line.contains("wod journal salvage"));
+        let check = backend.wod(&["journal", "check"]);
+        let said = String::from_utf8(check.stdout).unwrap();
+        assert_eq!(check.status.code(), Some(1), "{said}");
+        assert!(said.starts_with("journal.db: table "), "{said}");
+        let aside = backend.wod(&["journal", "salvage", "--to", "/run/salvaged.db"]);
+        let said = String::from_utf8(aside.stdout).unwrap();
+        assert!(
+            aside.status.success() && said.contains("new      /run/salvaged.db"),
+            "{said}"
+        );
+        assert!(fs::read(&journal).unwrap() == other, "it was changed");
         fs::write(&journal, &whole).unwrap();
+        let check = backend.wod(&["journal", "check"]);
+        assert!(check.status.success(), "{check:?}");
         assert_eq!(
             fs::metadata(&journal).unwrap().permissions().mode() & 0o777,
             0o600
@@ -276,5 +297,7 @@ import sqlite3; c=sqlite3.connect('/run/future.db'); c.execute('pragma journal_m
         backend.start_engine();
         assert_taken(&backend, 1, 801, "WKSHP-Half");
         assert!(fs::metadata(STUDENTS).is_ok());
+        let busy = backend.wod(&["journal", "salvage"]);
+        assert_eq!(busy.status.code(), Some(4), "{busy:?}");
     });
 }

@@ -16,6 +16,8 @@ mod crashes;
 mod demo;
 mod directory;
 mod faults;
+mod functions;
+mod history;
 mod hub;
 mod hub_faults;
 mod last_guest;

@@ -174,6 +174,38 @@ fn a_subject_without_student_means_the_participants_seat() {
     });
 }
 
+/// The end of a workshop comes for the first time when somebody else has the seat already.
+#[test]
+fn a_seat_that_was_given_on_is_not_taken_by_a_late_mail() {
+    on_private_host(|| {
+        workshop("Half", "range: [1,10]\n", &[]);
+        let backend = Backend::start(Options::default());
+        send("CREATE 4 804", "WKSHP-Half");
+        send("CREATE 4 904", "WKSHP-Half");
+        backend.settled(2);
+        let told = password(4).unwrap();
+        for (nth, verb) in ["CLEANUP", "RESET", "PURGE"].into_iter().enumerate() {
+            send_as_frontend(&format!("{verb} 4 804"), "WKSHP-Half");
+            let late = backend.settled(3 + nth)[2 + nth].clone();
+            let line = late["problem"].as_str().unwrap();
+            assert_eq!(late["state"], "refused", "{late}");
+            assert!(
+                line.contains("student4 is participant 904's since action 2"),
+                "{line}"
+            );
+            assert_taken(&backend, 4, 904, "WKSHP-Half");
+            assert!(fits(4, &told));
+        }
+        // Who never had a seat, and a seat that nobody ever had.
+        send("PURGE 9 909", "VOID");
+        send("CLEANUP 4 904", "WKSHP-Half");
+        let all = backend.settled(7);
+        assert!(all[5..].iter().all(|a| a["state"] == "done"), "{all:#?}");
+        assert_free(&backend, 4);
+        assert_tidy();
+    });
+}
+
 #[test]
 fn duplicates_are_known_after_a_restart() {
     on_private_host(|| {

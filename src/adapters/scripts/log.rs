@@ -32,14 +32,7 @@ pub struct Log {
 impl Log {
     /// Permanent when the action's name would not be a plain file name.
     pub fn open(dir: &Path, action: &str, masker: Masker) -> Result<Log, Fault> {
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-        if action.is_empty() || action.len() > 64 || !action.bytes().all(plain) {
-            return Err(Fault::permanent(format!(
-                "no log can be named after action {}: expected letters, digits and -_",
-                quoted(action)
-            )));
-        }
-        let path = dir.join(format!("action-{action}.log"));
+        let path = path(dir, action)?;
         let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::APPEND | OFlags::NOFOLLOW;
         let owner_only = Mode::RUSR | Mode::WUSR;
         let file = openat(CWD, &path, flags | OFlags::CLOEXEC, owner_only)
@@ -108,6 +101,26 @@ impl Log {
             tracing::warn!(log = %self.path.display(), %error, "cannot write the log of a script");
         }
     }
+}
+
+/// There is none any more.
+pub fn remove(dir: &Path, action: &str) -> Result<(), Fault> {
+    let path = path(dir, action)?;
+    match rustix::fs::unlink(&path) {
+        Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+        Err(e) => Err(Fault::retry(format!("cannot remove {}", path.display())).because(&e)),
+    }
+}
+
+fn path(dir: &Path, action: &str) -> Result<PathBuf, Fault> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    if action.is_empty() || action.len() > 64 || !action.bytes().all(plain) {
+        return Err(Fault::permanent(format!(
+            "no log can be named after action {}: expected letters, digits and -_",
+            quoted(action)
+        )));
+    }
+    Ok(dir.join(format!("action-{action}.log")))
 }
 
 /// Control characters escaped: a script's output must not steer a terminal or split a log line.

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 
+const TOKEN: &str = "dG9rZW4";
 const PASSWORD: &str = "tr0ub4dor&'3";
 
 /// A site with a script directory, a private one and a log directory.
@@ -41,6 +42,10 @@ impl Site {
             private_dir: Some(root.path().join("private")),
             user: ScriptUser::find(&name).unwrap(),
             timeout: Duration::from_secs(20),
+            functions: Some(Functions {
+                dir: root.path().join("lib"),
+                program: "/usr/bin/wod".into(),
+            }),
             log_dir: root.path().join("log"),
             base_env: vec![("WODBEPORT".to_owned(), "8000".to_owned())],
             secrets: vec![Secret::new("vault-passphrase".to_owned())],
@@ -75,6 +80,7 @@ impl Site {
             workshop: &workshop(),
             environment,
             password: Some(&Secret::new(PASSWORD.to_owned())),
+            token: Some(&Secret::new(TOKEN.to_owned())),
         })
     }
 
@@ -132,10 +138,12 @@ fn the_environment_is_that_of_the_contract_and_nothing_else() {
         format!("HOME={}", user.home.display()),
         "LANG=C.UTF-8".to_owned(),
         format!("LOGNAME={}", user.name),
-        format!("PATH={}", exec::PATH),
+        format!("PATH={}/lib:{}", site.root.path().display(), exec::PATH),
         format!("SHELL={}", user.shell.display()),
         format!("USER={}", user.name),
         "WODBEPORT=8000".to_owned(),
+        "WODPROGRAM=/usr/bin/wod".to_owned(),
+        "accessToken=***".to_owned(),
         "randompw=***".to_owned(),
         "stdid=7".to_owned(),
     ];
@@ -342,6 +350,7 @@ fn odd_actions_and_variables_are_refused() {
             workshop: &workshop(),
             environment: Vec::new(),
             password: None,
+            token: None,
         };
         assert!(site.scripts.run(&call).is_err(), "{bad:?}");
     }

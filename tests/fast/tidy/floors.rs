@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use super::source::Source;
 
 /// From the top. Modules of one floor do not know each other.
-const FLOORS: [&[&str]; 13] = [
+const FLOORS: [&[&str]; 14] = [
     &["main"],
     &["cli"],
     &["site"],
     &["engine", "deliver", "watchdog", "web"],
     &["adapters"],
+    &["lint"],
     &["content"],
     &["templates"],
     &["inventory"],

@@ -114,9 +114,11 @@ pub fn rows(sql: &str) -> Vec<String> {
     found.unwrap().map(Result::unwrap).collect()
 }
 
-/// Of a journal that may be damaged.
+/// That do not wait for the admin, of a journal that may be damaged.
 pub fn try_open_actions() -> Option<i64> {
-    let count = "select count(*) from actions where open";
+    let count = "select count(*) from actions where open and not exists (
+        select 1 from events where seq = (select max(seq) from events where action = actions.id)
+        and json_extract(event, '$.event') in ('held', 'broken'))";
     open().query_row(count, [], |row| row.get(0)).ok()
 }
 

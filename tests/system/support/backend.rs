@@ -220,6 +220,7 @@ fn make_site(options: &Options<'_>) {
          mkdir -p {SHARE} {INVENTORY}/group_vars {STUDENTS} {STATE}
          chmod 711 {STUDENTS}; chown wodadmin {STUDENTS}
          cp -R {root}/workshops {root}/sys {SHARE}/; chmod -R u+rwX,go+rX {SHARE}
+         find {SHARE}/workshops/scripts -name '*.shc' -exec chmod go= {{}} +
          chown -R wodadmin {SHARE}; cp -f {SHARE}/sys/jupyterhub_config.py {SHARE}/sys/wod_hub.py /etc/wod/",
         program = env!("CARGO_BIN_EXE_wod"),
         root = root().display(),

@@ -1,0 +1,3 @@
+#!/bin/bash
+echo "open
+echo b

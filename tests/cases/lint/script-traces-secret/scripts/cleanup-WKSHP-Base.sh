@@ -1,0 +1,3 @@
+#!/bin/bash
+set -eux
+curl -H "x-access-token: $accessToken" "$WODAPIDBEXTURL"

@@ -1,0 +1,1 @@
+A = {{ STDID | ansible.builtin.boool }}

@@ -1,0 +1,1 @@
+A = {{ STDID | defualt(1) }}

@@ -1,0 +1,2 @@
+{{ 'student%s' % STDID }}
+{{ '%s-%s' % (STDID, WORKSHOP) }}

@@ -1,0 +1,1 @@
+A = {{ TOPIC.x | default('y') }} {{ STDID WORKSHOP }}

@@ -1,0 +1,2 @@
+{% if STDID is definde %}x{% endif %}
+{{ 1 if TOPIC is not strng }}

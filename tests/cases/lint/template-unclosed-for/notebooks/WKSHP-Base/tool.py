@@ -1,0 +1,3 @@
+{% if STDID %}
+  {% for x in [1] %}
+{% endif %}

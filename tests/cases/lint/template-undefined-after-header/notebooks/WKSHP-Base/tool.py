@@ -1,0 +1,3 @@
+#jinja2: variable_start_string: '[[', variable_end_string: ']]'
+{{ fine }}
+[[ STDIDD ]]

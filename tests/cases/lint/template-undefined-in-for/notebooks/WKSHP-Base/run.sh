@@ -1,0 +1,2 @@
+{% for a, b in STDIDS.items() %}{{ a }}{{ b }}{% endfor %}
+{{ a }}

@@ -1,0 +1,2 @@
+{% if BRANDNG == "x" %}
+{% endif %}

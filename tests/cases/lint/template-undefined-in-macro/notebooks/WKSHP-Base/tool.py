@@ -1,0 +1,1 @@
+{% macro m(x, y=STDIDX) %}{{ x }}{{ z }}{% endmacro %}{{ m(1) }}

@@ -1,0 +1,1 @@
+{% fi STDID %}x{% endif %}
