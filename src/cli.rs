@@ -11,6 +11,7 @@ mod inventory;
 mod journal;
 mod keys;
 mod lint;
+mod render;
 mod serve;
 mod status;
 mod students;
@@ -92,6 +93,8 @@ enum Command {
     Status(status::Args),
     /// List, show and check workshops
     Workshops(workshops::Args),
+    /// Show what a student would get of a template or a workshop
+    Render(render::Args),
     /// List the students' seats, verify that nothing is left on one
     Students(students::Args),
     /// List the inventory, or the variables of one host, as ansible-inventory does
@@ -139,6 +142,7 @@ pub fn main() -> ExitCode {
         Command::Students(args) => students::run(&args, &source),
         Command::Inventory(args) => inventory::run(&args, &source),
         Command::Vars(args) => vars::run(&args, &source),
+        Command::Render(args) => render::run(&args, &source),
         Command::Journal(args) => journal::run(&args, &source),
         Command::Keys(args) => keys::run(&args, &source),
         Command::Facts(args) => facts::run(&args, &source),

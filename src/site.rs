@@ -6,6 +6,7 @@ mod ground;
 mod host;
 mod keys;
 mod lint;
+mod preview;
 mod scope;
 mod state;
 mod vault;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::domain::{AskedWorkshop, Student};
 use crate::inventory::{Value, Vars};
 use crate::ports::Fault;
-use crate::templates::{Renderer, Scope};
+use crate::templates::{Include, Renderer, Scope};
 
 /// Where a seat's variables come from, lowest precedence first: `base`, the workshop's files,
 /// the pass file, the seat.
@@ -15,8 +15,8 @@ pub struct Variables {
     dirs: Vec<PathBuf>,
 }
 
-/// Renders a template; the name is for messages.
-pub type OwnedRender = Box<dyn Fn(&str, &str) -> Result<String, Fault>>;
+/// Renders a template; the name is for messages, the closure gives what it includes.
+pub type OwnedRender = Box<dyn Fn(&str, &str, Option<Include>) -> Result<String, Fault>>;
 
 impl Variables {
     pub fn new(base: Scope, dirs: Vec<PathBuf>) -> Variables {
@@ -44,7 +44,11 @@ impl Variables {
     ) -> Result<OwnedRender, Fault> {
         let scope = self.seat(asked, student, pass_files)?;
         let renderer = Renderer::new(scope);
-        Ok(Box::new(move |name, source| {
+        Ok(Box::new(move |name, source, include| {
+            let renderer = match include {
+                Some(include) => renderer.including(include),
+                None => renderer.clone(),
+            };
             renderer.render(name, source).map_err(|e| {
                 Fault::permanent(format!("template {name} cannot be rendered")).because(&e)
             })

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use minijinja::value::{Enumerator, Object, ObjectRepr, Value};
 use minijinja::{Error, ErrorKind};
 
-use super::engine::{self, MAX_OUTPUT};
+use super::engine::{self, MAX_OUTPUT, Rendered};
 use super::source::Kind;
 use super::{Scope, python, values};
 use crate::inventory::{Map, Origin, Value as Raw};
@@ -202,9 +202,13 @@ impl Resolver {
             });
         }
         let written = self.progress().written;
-        let result = prepared.render(path, text, self.root(), written)?;
-        self.progress().written = written.saturating_add(result.len()).min(MAX_OUTPUT);
-        Ok(Value::from(result))
+        let (value, len) = match prepared.render(path, text, self.root(), written, None)? {
+            Rendered::Nothing => (Value::from(()), 0),
+            Rendered::Value(value, text) => (value, text.len()),
+            Rendered::Text(text) => (Value::from(text.as_str()), text.len()),
+        };
+        self.progress().written = written.saturating_add(len).min(MAX_OUTPUT);
+        Ok(value)
     }
 
     /// An engine error as one line, with the reason why an existing name is undefined.

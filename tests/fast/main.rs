@@ -10,6 +10,7 @@ mod intake;
 mod inventory;
 mod lint;
 mod plan;
+mod render;
 mod samples;
 mod signature;
 mod templates;
