@@ -9,7 +9,9 @@ use crate::ports::Fault;
 
 use super::item::{Item, Tag};
 use super::ledger::Ledger;
+use super::place::is_here;
 use super::report::{Event, Outcome, Recap, Report};
+use super::service::systemd_runs;
 
 /// A command after changes: a service that starts again, a daemon that reads its files again.
 const COMMAND_TIME: Duration = Duration::from_secs(120);
@@ -33,6 +35,7 @@ pub fn run(
     let mut run = Run {
         mode,
         ledger,
+        stop,
         report,
         recap: Recap::default(),
         pending: Vec::new(),
@@ -54,6 +57,7 @@ pub fn run(
 struct Run<'a> {
     mode: Mode,
     ledger: &'a Ledger,
+    stop: &'a AtomicBool,
     report: &'a mut dyn Report,
     recap: Recap,
     /// Commands that changes have asked for; in the ledger as well.
@@ -71,6 +75,9 @@ impl Run<'_> {
     fn item(&mut self, item: &Item) {
         let name = item.name();
         self.report.begins(item.tag, &name);
+        if let Some(why) = item.resource.not_here() {
+            return self.tell(item.tag, &name, Outcome::Skipped, why);
+        }
         let changes = match item.resource.diff() {
             Err(e) => return self.tell(item.tag, &name, Outcome::Failed, e.chain()),
             Ok(changes) if changes.is_empty() => {
@@ -85,6 +92,10 @@ impl Run<'_> {
         }
         let mut lines = Vec::new();
         for change in &changes {
+            if self.stop.load(Ordering::SeqCst) {
+                lines.push("stopped before the rest".to_owned());
+                break;
+            }
             let applied = match self.mode {
                 Mode::Check => Ok(()),
                 Mode::Apply => change.apply(),
@@ -101,7 +112,7 @@ impl Run<'_> {
             item: name,
             outcome: Outcome::Changed,
             line: lines.join("; "),
-            texts: changes.iter().find_map(|change| change.texts()),
+            texts: changes.iter().filter_map(|change| change.texts()).collect(),
         });
     }
 
@@ -112,7 +123,7 @@ impl Run<'_> {
             item: item.to_owned(),
             outcome,
             line,
-            texts: None,
+            texts: Vec::new(),
         });
     }
 
@@ -129,7 +140,7 @@ impl Run<'_> {
 
     /// What stays is what failed: the next run tries it again.
     fn commands(&mut self, tag: Tag) {
-        if self.mode == Mode::Check || self.pending.is_empty() {
+        if self.pending.is_empty() {
             return;
         }
         let mut left = Vec::new();
@@ -138,7 +149,15 @@ impl Run<'_> {
                 continue;
             };
             let name = format!("command {}", command.join(" "));
+            if self.mode == Mode::Check {
+                self.tell(tag, &name, Outcome::Changed, "owed by a run that was cut short".to_owned());
+                continue;
+            }
             self.report.begins(tag, &name);
+            if let Some(why) = pointless(program) {
+                self.tell(tag, &name, Outcome::Skipped, why);
+                continue;
+            }
             match Cmd::new(program).args(args).timeout(COMMAND_TIME).run() {
                 Ok(_) => self.tell(tag, &name, Outcome::Changed, "run".to_owned()),
                 Err(e) => {
@@ -148,9 +167,21 @@ impl Run<'_> {
                 }
             }
         }
+        if self.mode == Mode::Check {
+            return;
+        }
         if let Err(e) = self.ledger.set_pending(&left) {
             self.tell(tag, "commands owed", Outcome::Failed, e.chain());
         }
         self.pending = left;
+    }
+}
+
+/// Why there is nobody whom a command could tell of a change.
+fn pointless(program: &str) -> Option<String> {
+    match () {
+        () if !is_here(program) => Some(format!("{program} is not here")),
+        () if program == "systemctl" && !systemd_runs() => Some("no systemd here".to_owned()),
+        () => None,
     }
 }
