@@ -90,6 +90,7 @@ list_packages() {
     package fail2ban fail2ban-regex
     package logrotate logrotate
     package ufw ufw
+    package procmail procmail
 }
 
 install_packages() {

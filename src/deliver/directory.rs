@@ -21,7 +21,7 @@ impl Resource for Directory {
     }
 
     fn diff(&self) -> Result<Vec<Box<dyn Change>>, Fault> {
-        let line = match Place::open(&self.path)?.stat()? {
+        let line = match Place::open(&self.path)?.stat_dir()? {
             None => format!("made, mode {:04o}", self.mode),
             Some(stat) if stat.kind == Kind::Directory && self.is_right(&stat) => {
                 return Ok(Vec::new());

@@ -46,11 +46,11 @@ impl Resource for Edit {
         })?;
         let after = match &self.ours {
             Ours::Block { text, comment } => with_block(&before, comment, text),
-            Ours::Settings(settings) => settings
-                .iter()
-                .fold(before.clone(), |text, (name, value)| {
+            Ours::Settings(settings) => {
+                settings.iter().fold(before.clone(), |text, (name, value)| {
                     with_setting(&text, name, value)
-                }),
+                })
+            }
         };
         if after == before && seen.is_some() {
             return Ok(Vec::new());
@@ -115,7 +115,11 @@ fn with_setting(before: &str, name: &str, value: &str) -> String {
     let rest = &lines[first + 1..];
     let goes_on = |line: &&&str| line.starts_with([' ', '\t']) && !line.trim().is_empty();
     let more = rest.iter().take_while(goes_on).count();
-    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let words = |text: &str| {
+        text.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
     let now = lines[first..=first + more].concat();
     let said = now.split_once('=').map_or("", |(_, said)| said);
     if words(said) == words(value) {

@@ -96,7 +96,9 @@ impl Change for Install {
             true => apt_get(&["--no-install-recommends", "install"], &self.names)
                 .or_else(|_| apt_get(&["update"], &[]))
                 .and_then(|()| apt_get(&["--no-install-recommends", "install"], &self.names)),
-            false => run(Cmd::new("dnf").args(["-q", "-y", "install"]).args(&self.names)),
+            false => run(Cmd::new("dnf")
+                .args(["-q", "-y", "install"])
+                .args(&self.names)),
         };
         installed.map_err(|e| Fault::permanent("packages cannot be installed").because(&e))
     }

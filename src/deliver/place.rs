@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::process::geteuid;
 
 use crate::ports::Fault;
-use crate::safefs::{self, Dir, Owner, Stat, as_user};
+use crate::safefs::{self, Cause, Dir, Kind, Owner, Stat, as_user, remove_abandoned};
 
 /// Larger files are none that deliver writes.
 const LARGEST: u64 = 16 << 20;
@@ -40,6 +40,8 @@ impl Owners {
 pub struct Room {
     dir: Dir,
     rights: Option<Owner>,
+    /// Only we can change what is in it, and how it is reached.
+    trusted: bool,
 }
 
 impl Room {
@@ -52,27 +54,32 @@ impl Room {
     }
 
     fn find(path: &Path) -> Result<Room, safefs::Error> {
-        let mut trusted = Dir::open_root(Path::new("/"))?;
+        let mut trusted_dir = Dir::open_root(Path::new("/"))?;
         let mut parts = path
             .components()
             .filter(|part| *part != Component::RootDir)
             .peekable();
         loop {
-            let rights = foreign(&trusted)?;
+            let rights = foreign(&trusted_dir)?;
             if parts.peek().is_none() || rights.is_some() {
                 let rest: PathBuf = parts.collect();
+                let trusted = rights.is_none();
                 let rights = rights.flatten();
                 let open = || match rest.as_os_str().is_empty() {
-                    true => trusted.try_clone(),
-                    false => trusted.open_dir(&rest),
+                    true => trusted_dir.try_clone(),
+                    false => trusted_dir.open_dir(&rest),
                 };
                 let dir = with(rights, open)??;
                 // Ours again, but on a way that is not: its owner could have brought us here.
                 let rights = rights.or(foreign(&dir)?.flatten());
-                return Ok(Room { dir, rights });
+                return Ok(Room {
+                    dir,
+                    rights,
+                    trusted,
+                });
             }
             if let Some(part) = parts.next() {
-                trusted = Dir::open_root(&trusted.path().join(part))?;
+                trusted_dir = Dir::open_root(&trusted_dir.path().join(part))?;
             }
         }
     }
@@ -83,11 +90,6 @@ impl Room {
         work: impl FnOnce(&Dir) -> safefs::Result<T> + Send,
     ) -> safefs::Result<T> {
         with(self.rights, || work(&self.dir))?
-    }
-
-    /// Whom things here can belong to, when that is not free.
-    pub fn owner(&self) -> Option<Owner> {
-        self.rights
     }
 }
 
@@ -140,6 +142,27 @@ impl Place {
         }
     }
 
+    /// As `stat`, of a directory that may be a mount point, or behind a link of ours.
+    pub fn stat_dir(&self) -> Result<Option<Stat>, Fault> {
+        match self.itself()? {
+            Some(dir) => self.told(dir.stat(Path::new("."))),
+            None => self.stat(),
+        }
+    }
+
+    /// The directory that has this name, where nobody else could have put another one there.
+    fn itself(&self) -> Result<Option<Dir>, Fault> {
+        if !self.room.as_ref().is_some_and(|room| room.trusted) {
+            return Ok(None);
+        }
+        match Dir::open_root(&self.path) {
+            Ok(dir) => Ok(Some(dir)),
+            Err(e) if e.is_not_found() => Ok(None),
+            Err(e) if matches!(e.cause(), Cause::NotDirectory) => Ok(None),
+            Err(e) => Err(of_files(&self.path, &e)),
+        }
+    }
+
     pub fn read(&self) -> Result<Vec<u8>, Fault> {
         self.act(|dir| dir.read(&self.name, LARGEST))
     }
@@ -148,9 +171,16 @@ impl Place {
         self.act(|dir| dir.read_link(&self.name))
     }
 
+    /// Whom a file here must belong to, when that is not free.
+    pub fn owner(&self) -> Option<Owner> {
+        self.room.as_ref().and_then(|room| room.rights)
+    }
+
     /// In one step, and on the disk when this is done: what is written here may lock an admin out.
     pub fn write(&self, bytes: &[u8], mode: u32, owner: Owner) -> Result<(), Fault> {
         let owner = self.given_to(owner)?;
+        // Of a run that was killed: some programs read every file that there is.
+        self.act(remove_abandoned)?;
         self.act(|dir| match owner {
             Some(owner) => dir.write_owned_durable(&self.name, bytes, mode, owner),
             None => dir.write_durable(&self.name, bytes, mode),
@@ -163,7 +193,23 @@ impl Place {
 
     /// Makes what is not there, closed until it has its owner.
     pub fn make_dir(&self, mode: u32, owner: Owner) -> Result<(), Fault> {
+        if let Some(dir) = self.itself()? {
+            let here = Path::new(".");
+            let set = dir
+                .set_owner(here, owner)
+                .and_then(|()| dir.set_mode(here, mode));
+            return self.told(set);
+        }
+        let wanted = owner;
         let owner = self.given_to(owner)?;
+        if let (None, Some(room)) = (owner, &self.room) {
+            // What is another's here its owner cannot give away; no link is followed.
+            let there = self.stat()?;
+            let foreign = |stat: &Stat| stat.kind == Kind::Directory && stat.uid != wanted.uid;
+            if there.as_ref().is_some_and(foreign) {
+                self.told(room.dir.set_owner(&self.name, wanted))?;
+            }
+        }
         self.act(|dir| {
             if dir.stat(&self.name)?.is_none() {
                 dir.make_dir(&self.name, 0o700)?;
@@ -177,7 +223,7 @@ impl Place {
 
     /// None where everything belongs to whose rights are used.
     fn given_to(&self, wanted: Owner) -> Result<Option<Owner>, Fault> {
-        match self.room.as_ref().and_then(Room::owner) {
+        match self.owner() {
             None => Ok(Some(wanted)),
             Some(owner) if owner.uid == wanted.uid => Ok(None),
             Some(owner) => Err(Fault::permanent(format!(

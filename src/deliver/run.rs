@@ -150,7 +150,12 @@ impl Run<'_> {
             };
             let name = format!("command {}", command.join(" "));
             if self.mode == Mode::Check {
-                self.tell(tag, &name, Outcome::Changed, "owed by a run that was cut short".to_owned());
+                self.tell(
+                    tag,
+                    &name,
+                    Outcome::Changed,
+                    "owed by a run that was cut short".to_owned(),
+                );
                 continue;
             }
             self.report.begins(tag, &name);

@@ -75,11 +75,12 @@ impl Target {
         if let Some(before) = before {
             self.ledger.keep_first(&self.path, before)?;
         }
+        let place = Place::open(&self.path)?;
         let (owner, mode) = match kept {
-            Some(kept) => kept,
+            Some((owner, mode)) => (place.owner().unwrap_or(owner), mode),
             None => (self.owners.resolve()?, self.mode),
         };
-        Place::open(&self.path)?.write(after.as_bytes(), mode, owner)
+        place.write(after.as_bytes(), mode, owner)
     }
 
     /// The name is kept: some checkers go by it.
