@@ -1,6 +1,7 @@
 //! One run: each item is looked at, changed where it has to be, and told; the next one does not
 //! wait for its luck.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -144,39 +145,35 @@ impl Run<'_> {
             return;
         }
         let mut left = Vec::new();
-        for command in std::mem::take(&mut self.pending) {
+        let mut open: VecDeque<_> = std::mem::take(&mut self.pending).into();
+        while let Some(command) = open.pop_front() {
             let Some((program, args)) = command.split_first() else {
                 continue;
             };
             let name = format!("command {}", command.join(" "));
             if self.mode == Mode::Check {
-                self.tell(
-                    tag,
-                    &name,
-                    Outcome::Changed,
-                    "owed by a run that was cut short".to_owned(),
-                );
+                let line = "owed by a run that was cut short".to_owned();
+                self.tell(tag, &name, Outcome::Changed, line);
                 continue;
             }
             self.report.begins(tag, &name);
-            if let Some(why) = pointless(program) {
-                self.tell(tag, &name, Outcome::Skipped, why);
-                continue;
+            let (outcome, line) = match pointless(program) {
+                Some(why) => (Outcome::Skipped, why),
+                None => match Cmd::new(program).args(args).timeout(COMMAND_TIME).run() {
+                    Ok(_) => (Outcome::Changed, "run".to_owned()),
+                    Err(e) => {
+                        left.push(command.clone());
+                        let line = format!("{e}; the next run tries it again");
+                        (Outcome::Failed, line)
+                    }
+                },
+            };
+            // One by one: a run that is killed now does not begin with them all again.
+            let still: Vec<_> = left.iter().chain(&open).cloned().collect();
+            if let Err(e) = self.ledger.set_pending(&still) {
+                self.tell(tag, "commands owed", Outcome::Failed, e.chain());
             }
-            match Cmd::new(program).args(args).timeout(COMMAND_TIME).run() {
-                Ok(_) => self.tell(tag, &name, Outcome::Changed, "run".to_owned()),
-                Err(e) => {
-                    let line = format!("{e}; the next run tries it again");
-                    self.tell(tag, &name, Outcome::Failed, line);
-                    left.push(command);
-                }
-            }
-        }
-        if self.mode == Mode::Check {
-            return;
-        }
-        if let Err(e) = self.ledger.set_pending(&left) {
-            self.tell(tag, "commands owed", Outcome::Failed, e.chain());
+            self.tell(tag, &name, outcome, line);
         }
         self.pending = left;
     }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests start what they like")]
 
+mod deliver;
 mod docs;
 mod hostile_homes;
 mod intake;

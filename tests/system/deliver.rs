@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use crate::support::{on_private_host, sh};
 
 use damage::damages;
-use host::{Event, Host, listing};
+use host::{Event, Host, assert_same, listing, short_listing};
 
 #[test]
 fn a_host_becomes_compliant_and_each_damage_is_mended() {
@@ -20,7 +20,7 @@ fn a_host_becomes_compliant_and_each_damage_is_mended() {
         let host = Host::new();
         let before = listing();
         let check = host.deliver(&["--check", "--install"]);
-        assert_eq!(listing(), before, "--check has changed something");
+        assert_same(&before, &listing(), "--check has changed something");
         assert_eq!(check.status, 0, "{check:?}");
         assert!(check.changed().len() > 40, "{check:?}");
         assert_eq!(
@@ -43,7 +43,7 @@ fn a_host_becomes_compliant_and_each_damage_is_mended() {
             "{second:?}"
         );
         assert_eq!(second.total("failed"), 0);
-        assert_eq!(listing(), compliant, "a second run has changed something");
+        assert_same(&compliant, &listing(), "a second run has changed something");
 
         let mut tried = 0;
         let mut wrong = String::new();
@@ -53,9 +53,9 @@ fn a_host_becomes_compliant_and_each_damage_is_mended() {
             assert!(!all.is_empty(), "nobody knows how to damage {item}");
             for how in all {
                 sh(&how);
-                let before = listing();
+                let before = short_listing();
                 let check = host.deliver(&["--check", "--install"]);
-                assert_eq!(listing(), before, "--check has changed something: {how}");
+                assert_same(&before, &short_listing(), &how);
                 let mend = host.deliver(&["--install"]);
                 let again = host.deliver(&["--check", "--install", "--detailed-exitcode"]);
                 let exactly = |events: &host::Run| {
@@ -121,12 +121,12 @@ fn a_root_that_writes_follows_no_link_of_woduser() {
     on_private_host(|| {
         let host = Host::new();
         host.deliver(&["--install"]);
-        let secret = "/etc/only-for-root";
+        let secret = "/home/only-for-root";
         sh(&format!("echo private >{secret}; chmod 600 {secret}"));
         // Each a place that deliver writes to below a directory of WODUSER's.
         sh(&format!(
             "cd /home/wodadmin; rm .profile; ln -s {secret} .profile; chown -h wodadmin .profile
-             rm -r .mail; ln -s /etc/cron.d .mail; rm .procmailrc; ln {secret} .procmailrc
+             rm -r .mail; ln -s /etc/cron.d .mail; rm .procmailrc; ln ../only-for-root .procmailrc
              cd /var/share/workshops/scripts; rm tells.sh; ln -s {secret} tells.sh
              ln -s {secret} planted.sh.j2; ln -s /etc below"
         ));
@@ -200,15 +200,15 @@ fn what_is_wrong_is_told_and_the_rest_is_done() {
         for (setting, told) in [
             ("WODSTUDDIR=/", "a directory of the system's own"),
             ("WODSTUDDIR=/etc", "a directory of the system's own"),
-            ("WODBEPORT=many", "many/tcp is no port"),
+            ("WODBEPORT=many", "expected a whole number"),
             ("WODSYSDIR=/nowhere", "there is no host.yml"),
         ] {
-            let before = listing();
+            let before = short_listing();
             let output = host.wod(&["-e", setting, "deliver"]);
             let said = String::from_utf8_lossy(&output.stderr);
             assert_eq!(output.status.code(), Some(4), "{setting}: {said}");
             assert!(said.contains(told), "{setting}: {said}");
-            assert_eq!(listing(), before);
+            assert_same(&before, &short_listing(), setting);
         }
         let output = host.wod(&["deliver", "--limit", "elsewhere"]);
         assert_eq!(output.status.code(), Some(4));

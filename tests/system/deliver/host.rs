@@ -43,7 +43,7 @@ impl Host {
         sh(&format!(
             "for dir in bin sbin; do mount -t tmpfs -o mode=0755 ours /usr/local/$dir; done
              install -m 755 {program} {PROGRAM}
-             mkdir -p /run/systemd/system /var/share /etc/wod/inventory/group_vars
+             mkdir -p /run/systemd/system /run/units /var/share /etc/wod/inventory/group_vars
              mkdir -p /var/jphub/bin /var/jphub/share/jupyter; chmod 755 /var/jphub
              printf '#!/bin/sh\n' >/var/jphub/bin/jupyterhub; chmod 755 /var/jphub/bin/jupyterhub
              cp -R {root}/workshops {root}/sys /var/share/; chmod -R u+rwX,go+rX /var/share
@@ -56,8 +56,9 @@ impl Host {
              printf '#!/bin/sh\ntoken is {{{{ WODBETOKEN }}}}\n' >tells.sh.j2
              echo at-compile-time >get-flag.sh.j2
              # The uid that useradd is going to take for WODUSER, whose trees these are.
-             uid=999; while getent passwd $uid || getent group $uid; do uid=$((uid-1)); done >/dev/null
-             chown -R $uid:$uid /var/share/workshops /var/private; chmod 700 /var/private",
+             uid=999; while getent passwd $uid; do uid=$((uid-1)); done >/dev/null
+             gid=999; while getent group $gid; do gid=$((gid-1)); done >/dev/null
+             chown -R $uid:$gid /var/share/workshops /var/private; chmod 700 /var/private",
             program = env!("CARGO_BIN_EXE_wod"),
             root = root().display(),
         ));
@@ -212,32 +213,69 @@ impl Run {
     }
 }
 
-const PLACES: [&str; 8] = [
+const OURS: [&str; 11] = [
+    "/etc",
+    "/home",
+    "/usr/local/bin",
+    "/usr/local/sbin",
+    "/proc/sys",
+    "/run/units",
+    "/var/student",
+    "/var/share",
+    "/var/private",
+    "/var/jphub",
+    "/var/lib/wod",
+];
+const ALL: [&str; 7] = [
     "/etc",
     "/home",
     "/var",
     "/root",
-    "/usr/local/bin",
-    "/usr/local/sbin",
+    "/usr/local",
     "/run",
     "/proc/sys",
 ];
 
+pub type Listing = BTreeMap<String, String>;
+
 /// Everything that a run could have changed, with size, owner, mode and times to the nanosecond.
-pub fn listing() -> BTreeMap<String, String> {
+pub fn listing() -> Listing {
+    listed(&ALL)
+}
+
+/// Where items are: quicker.
+pub fn short_listing() -> Listing {
+    listed(&OURS)
+}
+
+/// Fails with what is not the same.
+pub fn assert_same(before: &Listing, now: &Listing, what: &str) {
+    let of = |from: &Listing, to: &Listing| -> Vec<String> {
+        let other = from
+            .iter()
+            .filter(|(path, text)| to.get(*path) != Some(text));
+        other
+            .map(|(path, text)| format!("{path}: {text}"))
+            .collect()
+    };
+    let (was, is) = (of(before, now), of(now, before));
+    assert!(was.is_empty() && is.is_empty(), "{what}: {was:#?} {is:#?}");
+}
+
+fn listed(places: &[&str]) -> Listing {
     let mut all = BTreeMap::new();
-    for place in PLACES {
+    for place in places {
         look(Path::new(place), &mut all);
     }
     all
 }
 
-fn look(path: &Path, all: &mut BTreeMap<String, String>) {
+fn look(path: &Path, all: &mut Listing) {
     let Ok(meta) = path.symlink_metadata() else {
         return;
     };
     let text = format!(
-        "{:o} {}:{} {} m{}.{} c{}.{} {}",
+        "{:o} {}:{} {} m{}.{} c{}.{}",
         meta.mode(),
         meta.uid(),
         meta.gid(),
@@ -245,8 +283,7 @@ fn look(path: &Path, all: &mut BTreeMap<String, String>) {
         meta.mtime(),
         meta.mtime_nsec(),
         meta.ctime(),
-        meta.ctime_nsec(),
-        meta.ino()
+        meta.ctime_nsec()
     );
     all.insert(path.display().to_string(), text);
     if meta.is_dir() {
