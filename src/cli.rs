@@ -2,6 +2,7 @@
 
 mod actions;
 mod completions;
+mod deliver;
 mod demo;
 mod facts;
 mod follow;
@@ -103,6 +104,8 @@ enum Command {
     Vars(vars::Args),
     /// Say whether the journal is whole, and keep what is whole of a damaged one
     Journal(journal::Args),
+    /// Bring this host to what the inventory says
+    Deliver(deliver::Args),
     /// Make, list, retire and remove the keys that mails are signed with
     Keys(keys::Args),
     /// Print what workshop scripts may know of workshops and participants
@@ -147,11 +150,16 @@ pub fn main() -> ExitCode {
         Command::Keys(args) => keys::run(&args, &source),
         Command::Facts(args) => facts::run(&args, &source),
         Command::Vault(args) => vault::run(&args, &source),
+        Command::Deliver(args) => return end(deliver::run(&args, &source)),
         Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => completions::run(&args, Cli::command()),
     };
+    end(done.map(|exit| exit as u8))
+}
+
+fn end(done: anyhow::Result<u8>) -> ExitCode {
     match done {
-        Ok(exit) => ExitCode::from(exit as u8),
+        Ok(exit) => ExitCode::from(exit),
         Err(e) => {
             eprintln!("wod: {e:#}");
             let unready = e.is::<site::Misconfigured>() || e.is::<NotReady>();

@@ -1,6 +1,7 @@
 //! From an inventory on disk to the parts of a running backend: the one place that knows every
 //! adapter. Each part gets only the settings that it needs.
 
+mod deliver;
 mod facts;
 mod ground;
 mod host;
@@ -15,7 +16,7 @@ pub use facts::{Facts, NoFacts, Seated};
 pub use keys::KeyFile;
 pub use lint::{lint_defaults, shelf_of};
 pub use scope::{inventory, vault_passwords};
-pub use state::{EngineLock, State};
+pub use state::{HostLock, State};
 pub use vault::{PasswordSource, VaultId, of_environment as vault_environment, vault_id};
 
 use std::io::ErrorKind;

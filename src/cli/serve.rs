@@ -21,7 +21,7 @@ use crate::engine::{Engine, Loop, Stop};
 use crate::exec::{Cmd, Service};
 use crate::intake::confine;
 use crate::journal::Journal;
-use crate::site::{EngineLock, KeyFile, Site, Source};
+use crate::site::{HostLock, KeyFile, Site, Source};
 
 #[derive(clap::Args)]
 pub struct Args {}
@@ -67,7 +67,7 @@ struct Ready {
     engine: Arc<Engine>,
     own: Loop,
     intake: Option<Intake>,
-    _lock: EngineLock,
+    _lock: HostLock,
 }
 
 fn prepare(site: &Site) -> anyhow::Result<Ready> {
