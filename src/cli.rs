@@ -9,13 +9,16 @@ mod facts;
 mod follow;
 mod ingest;
 mod intake;
+mod inventory;
 mod journal;
 mod keys;
 mod lint;
+mod render;
 mod serve;
 mod status;
 mod students;
 mod test_action;
+mod vars;
 mod vault;
 mod workshops;
 
@@ -70,8 +73,8 @@ struct Cli {
 
 #[derive(Args, Clone)]
 struct SiteArgs {
-    /// Directory with hosts and group_vars [default: /etc/wod/inventory, else ./inventory]
-    #[arg(short, long, global = true, env = "WODINVENTORY", value_name = "DIR")]
+    /// Directory with hosts and group_vars, or a hosts file beside them [default: /etc/wod/inventory, else ./inventory]
+    #[arg(short, long, global = true, env = "WODINVENTORY", value_name = "PATH")]
     inventory: Option<PathBuf>,
     /// Set a variable over the inventory's; may be repeated
     #[arg(short = 'e', long = "extra-var", global = true, value_name = "NAME=VALUE", value_parser = pair)]
@@ -92,16 +95,22 @@ enum Command {
     Status(status::Args),
     /// List, show and check workshops
     Workshops(workshops::Args),
+    /// Show what a student would get of a template or a workshop
+    Render(render::Args),
     /// List the students' seats, verify that nothing is left on one
     Students(students::Args),
+    /// List the inventory, or the variables of one host, as ansible-inventory does
+    Inventory(inventory::Args),
+    /// Show variables: their values and where they come from, secrets masked
+    Vars(vars::Args),
+    /// Say whether the journal is whole, and keep what is whole of a damaged one
+    Journal(journal::Args),
     /// Bring this host to what the inventory says
     Deliver(deliver::Args),
     /// Remove students: hub users, processes, homes, accounts
     CleanupUsers(cleanup::UsersArgs),
     /// End the processes on seats that nobody has
     CleanupProcesses(cleanup::ProcessesArgs),
-    /// Say whether the journal is whole, and keep what is whole of a damaged one
-    Journal(journal::Args),
     /// Make, list, retire and remove the keys that mails are signed with
     Keys(keys::Args),
     /// Print what workshop scripts may know of workshops and participants
@@ -139,13 +148,16 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(&args, &source),
         Command::Workshops(args) => workshops::run(&args, &source),
         Command::Students(args) => students::run(&args, &source),
+        Command::Inventory(args) => inventory::run(&args, &source),
+        Command::Vars(args) => vars::run(&args, &source),
+        Command::Render(args) => render::run(&args, &source),
         Command::Journal(args) => journal::run(&args, &source),
         Command::Keys(args) => keys::run(&args, &source),
-        Command::CleanupUsers(args) => cleanup::users(&args, &source),
-        Command::CleanupProcesses(args) => cleanup::processes(&args, &source),
-        Command::Deliver(args) => return end(deliver::run(&args, &source)),
         Command::Facts(args) => facts::run(&args, &source),
         Command::Vault(args) => vault::run(&args, &source),
+        Command::Deliver(args) => return end(deliver::run(&args, &source)),
+        Command::CleanupUsers(args) => cleanup::users(&args, &source),
+        Command::CleanupProcesses(args) => cleanup::processes(&args, &source),
         Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => completions::run(&args, Cli::command()),
     };

@@ -17,7 +17,7 @@ pub use completion::{Ratio, count_cells};
 pub use homes::{Homes, HomesConfig};
 pub use passfile::PassFiles;
 pub use publish::{CONTENT_BYTES, CONTENT_FILES, DEEPEST, Publisher, PublisherConfig};
-pub use publish::{Tree, is_template};
+pub use publish::{Preview, Tree, include_below, is_template};
 pub use variables::{OwnedRender, Variables};
 
 /// Uid, gid and groups of WODUSER: with its rights workshops are read, it gets an ACL on homes.

@@ -1,11 +1,12 @@
 //! Templates as Ansible renders them: environment, variables resolved lazily, filters, vault.
 //!
-//! Rendering reads nothing from disk and starts nothing; a template cannot
-//! include or import another file.
+//! Rendering reads nothing from disk and starts nothing; what a template includes
+//! or imports comes from the closure that its caller hands in.
 
 mod engine;
 mod environment;
 mod filters;
+mod hosts;
 pub mod inspect;
 mod mutable;
 mod python;
@@ -16,6 +17,8 @@ mod tokens;
 mod values;
 mod vault;
 
-pub use environment::{Renderer, TemplateError};
+pub use environment::{Include, Renderer, TemplateError};
+pub use filters::{Known, known};
+pub use hosts::Hosts;
 pub use scope::{Export, Exports, Scope};
 pub use vault::{Opened, Passwords, Plain, VaultError, is_sealed, seal};

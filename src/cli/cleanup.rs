@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::deliver::{Lines, People};
+use super::deliver::{Lines, Masked, People};
 use super::{Exit, NotReady, print_json};
 use crate::deliver::students::{self, Crew};
 use crate::deliver::{self, Item, Mode, Recap, Report};
@@ -103,14 +103,16 @@ fn run(site: &Site, items: &[Item], how: &How) -> anyhow::Result<Exit> {
         Mode::Check => None,
         Mode::Apply => Some(site.state.lock_deliver().map_err(|e| NotReady(e.into()))?),
     };
-    let mut shown: Box<dyn Report> = match how.json {
+    let shown: Box<dyn Report> = match how.json {
         true => Box::new(Lines),
-        false => Box::new(People { diff: false }),
+        false => Box::new(People::new(false)),
     };
+    let mut shown = Masked::new(site.secrets(), shown);
     // Commands that deliver owes are none of ours.
     let ledger = site.ledger_of("cleanup");
     let stop = AtomicBool::new(false);
-    let recap = deliver::run(items, mode, &ledger, &stop, shown.as_mut());
+    let recap = deliver::run(items, mode, &ledger, &stop, &mut shown);
+    drop(shown);
     if how.json {
         print_json(&recap.to_json());
     } else if recap.total() == only_ok(&recap) {

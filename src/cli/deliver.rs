@@ -1,21 +1,31 @@
 //! `wod deliver`: brings this host to what the inventory says.
 
-use std::io::Write;
+mod shown;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use similar::TextDiff;
+use anyhow::anyhow;
+use serde_json::json;
 
 use super::{Exit, NotReady, print_json, print_table};
-use crate::deliver::{self, Event, Mode, Outcome, Recap, Report, Tag};
+use crate::deliver::{self, Item, Missing, Mode, Recap, Report, Tag};
 use crate::site::{Site, Source};
+
+use shown::print_recap;
+pub(super) use shown::{Lines, Masked, People};
 
 const EXAMPLES: &str = "\
 Examples:
   wod deliver --check --diff          what would change, and how
   wod deliver                         change it
+  wod deliver --install               and install packages that are missing
   wod deliver --tags system,services  only those parts
   wod deliver --list                  every item, nothing is looked at
+
+An item is ok, changed, failed, or skipped because this host has no use for it (no systemd, no
+ufw, …). What an item replaces is kept once, below WODSTATEDIR/private/deliver/before. Files are
+tried by their own program before they go live.
 
 Exit status:
   0  all is as it should be
@@ -29,15 +39,21 @@ pub struct Args {
     /// Only look; nothing is changed
     #[arg(long)]
     check: bool,
-    /// Show what changes in files
+    /// Show what changes in files; secrets are blotted out
     #[arg(long)]
     diff: bool,
+    /// Install packages that are missing
+    #[arg(long)]
+    install: bool,
     /// Only these parts: system, scripts, services, private, students
     #[arg(long, value_delimiter = ',', value_name = "TAGS")]
     tags: Vec<Tag>,
     /// All but these parts
     #[arg(long, value_delimiter = ',', value_name = "TAGS")]
     skip_tags: Vec<Tag>,
+    /// Go on only where this host has that name: wod works on the host that it runs on
+    #[arg(long, value_name = "HOST")]
+    limit: Option<String>,
     /// List the items
     #[arg(long)]
     list: bool,
@@ -60,18 +76,35 @@ impl Args {
             false => Mode::Apply,
         }
     }
+
+    fn packages(&self) -> Missing {
+        match self.install {
+            true => Missing::Install,
+            false => Missing::Tell,
+        }
+    }
 }
 
 pub fn run(args: &Args, source: &Source) -> anyhow::Result<u8> {
     let site = Site::load(source)?;
-    let mut items = site.deliver_items()?;
+    if let Some(limit) = &args.limit {
+        let names = site.host_names();
+        if !names.contains(limit) {
+            let own = names.join(", ");
+            let line =
+                format!("--limit {limit} is not this host ({own}); run wod deliver on that host");
+            return Err(NotReady(anyhow!(line)).into());
+        }
+    }
+    let mut items = site.deliver_items(&source.inventory, args.packages())?;
     items.retain(|item| args.wants(item.tag));
     if args.list {
-        let rows = items
-            .iter()
-            .map(|item| vec![item.tag.to_string(), item.name()]);
-        print_table(&rows.collect::<Vec<_>>());
+        list(&items, args.json);
         return Ok(Exit::Done as u8);
+    }
+    if !rustix::process::geteuid().is_root() {
+        let line = "wod deliver is about the whole host; run it with sudo";
+        return Err(NotReady(anyhow!(line)).into());
     }
     let ledger = site.ledger();
     let _lock = match args.mode() {
@@ -82,16 +115,32 @@ pub fn run(args: &Args, source: &Source) -> anyhow::Result<u8> {
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
-    let mut shown: Box<dyn Report> = match args.json {
+    let shown: Box<dyn Report> = match args.json {
         true => Box::new(Lines),
-        false => Box::new(People { diff: args.diff }),
+        false => Box::new(People::new(args.diff)),
     };
-    let recap = deliver::run(&items, args.mode(), &ledger, &stop, shown.as_mut());
+    let mut shown = Masked::new(site.secrets(), shown);
+    let recap = deliver::run(&items, args.mode(), &ledger, &stop, &mut shown);
+    drop(shown);
     match args.json {
         true => print_json(&recap.to_json()),
         false => print_recap(&recap),
     }
     Ok(status(&recap, args))
+}
+
+fn list(items: &[Item], as_json: bool) {
+    match as_json {
+        true => items.iter().for_each(|item| {
+            print_json(&json!({"tag": item.tag.as_str(), "item": item.name()}));
+        }),
+        false => {
+            let rows = items
+                .iter()
+                .map(|item| vec![item.tag.to_string(), item.name()]);
+            print_table(&rows.collect::<Vec<_>>());
+        }
+    }
 }
 
 /// The exit status of a run.
@@ -101,51 +150,5 @@ fn status(recap: &Recap, args: &Args) -> u8 {
         () if total.failed > 0 || recap.interrupted => 2,
         () if args.detailed_exitcode && total.changed > 0 => 3,
         () => 0,
-    }
-}
-
-pub(super) struct Lines;
-
-impl Report for Lines {
-    fn event(&mut self, event: &Event) {
-        print_json(&event.to_json());
-    }
-}
-
-/// Changes and failures; what is right is only counted.
-pub(super) struct People {
-    pub diff: bool,
-}
-
-impl Report for People {
-    fn event(&mut self, event: &Event) {
-        let mut out = std::io::stdout().lock();
-        if event.outcome != Outcome::Ok {
-            let Event {
-                tag,
-                item,
-                outcome,
-                line,
-                ..
-            } = event;
-            let _ = writeln!(out, "{:8} {tag:9} {item}: {line}", outcome.as_str());
-        }
-        if let Some(texts) = event.texts.as_ref().filter(|_| self.diff) {
-            let diff = TextDiff::from_lines(&texts.before, &texts.after);
-            let header = ("before", "after");
-            let _ = write!(out, "{}", diff.unified_diff().header(header.0, header.1));
-        }
-    }
-}
-
-fn print_recap(recap: &Recap) {
-    for (tag, count) in &recap.tags {
-        println!(
-            "{tag:9} ok={} changed={} failed={} skipped={}",
-            count.ok, count.changed, count.failed, count.skipped
-        );
-    }
-    if recap.interrupted {
-        println!("stopped before the end; run it again to go on");
     }
 }

@@ -35,6 +35,7 @@ const PORT_PATIENCE: Duration = Duration::from_secs(2);
 pub fn run(_: &Args, source: &Source) -> anyhow::Result<Exit> {
     leave_no_core()?;
     let site = Site::load(source)?;
+    site.warn();
     let ready = prepare(&site).map_err(NotReady)?;
     let ran = ready
         .engine

@@ -61,7 +61,7 @@ impl Compiler {
         home: &Dir,
         render: Render<'_>,
     ) -> Result<(), Fault> {
-        let source = render(name, &self.read(workshop, name)?)?;
+        let source = render(name, &self.read(workshop, name)?, None)?;
         let fault = |e: &safefs::Error| Fault::of_files(format!("{name} cannot be compiled"), e);
         let scratch = Dir::open_root(&self.scratch).map_err(|e| fault(&e))?;
         let place_name = format!("compile-{}", home_name(home));

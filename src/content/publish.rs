@@ -4,11 +4,13 @@
 //! cannot show a student what WODUSER may not see.
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use crate::domain::{AskedWorkshop, WorkshopName};
 use crate::ports::Fault;
 use crate::safefs::{self, CopyOptions, Decision, Dir, Kind};
+use crate::templates::Include;
 
 use super::Admin;
 
@@ -49,8 +51,8 @@ struct Template {
     text: Vec<u8>,
 }
 
-/// Renders a template; the name is for messages.
-pub type Render<'a> = &'a dyn Fn(&str, &str) -> Result<String, Fault>;
+/// Renders a template; the name is for messages, the closure gives what it includes.
+pub type Render<'a> = &'a dyn Fn(&str, &str, Option<Include>) -> Result<String, Fault>;
 
 impl Publisher {
     pub fn new(config: PublisherConfig) -> Publisher {
@@ -77,7 +79,7 @@ impl Publisher {
         };
         safefs::copy_tree(&source.dir, &place, options).map_err(|e| fault(&e))?;
         for template in self.templates(&source, &asked.name)? {
-            let text = rendered(&asked.name, &template, render)?;
+            let text = self.rendered(&source, &asked.name, &template, render)?;
             if let Some(above) = template.path.parent().filter(|p| !p.as_os_str().is_empty()) {
                 place.make_dir(above, 0o700).map_err(|e| fault(&e))?;
             }
@@ -119,6 +121,39 @@ impl Publisher {
         .map_err(|e| not_published(name, &e))
     }
 
+    /// All templates of a workshop as they come out: path below it, template and what it came to.
+    pub fn preview(&self, name: &WorkshopName, render: Render<'_>) -> Result<Vec<Preview>, Fault> {
+        let source = self.source(name)?;
+        let templates = self.templates(&source, name)?;
+        let made = templates.into_iter().map(|template| {
+            let rendered = self.rendered(&source, name, &template, render)?;
+            Ok(Preview {
+                template: String::from_utf8_lossy(&template.text).into_owned(),
+                path: template.path,
+                mode: template.mode,
+                rendered,
+            })
+        });
+        made.collect()
+    }
+
+    fn rendered(
+        &self,
+        source: &Source,
+        name: &WorkshopName,
+        template: &Template,
+        render: Render<'_>,
+    ) -> Result<String, Fault> {
+        let shown = format!("{name}/{}", safefs::shown(&template.path));
+        let text = std::str::from_utf8(&template.text).map_err(|e| {
+            Fault::permanent(format!("{shown} is not UTF-8 text; templates have to be")).because(&e)
+        })?;
+        let dir = source.dir.try_clone();
+        let dir = dir.map_err(|e| not_published(name, &e))?;
+        let include = include_below(dir, template.path.parent(), self.config.admin.clone());
+        render(&shown, text, Some(include))
+    }
+
     fn reading<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, Fault> {
         match &self.config.admin {
             None => Ok(work()),
@@ -126,6 +161,55 @@ impl Publisher {
                 .map_err(|e| Fault::of_files("a workshop cannot be read as WODUSER", &e)),
         }
     }
+}
+
+/// One template, and what it came to.
+pub struct Preview {
+    /// Below the workshop's directory.
+    pub path: PathBuf,
+    pub mode: u32,
+    pub template: String,
+    pub rendered: String,
+}
+
+/// What a template in `beside` may include: files next to it and in the directory `templates`
+/// there, then the same of `root`. Read with WODUSER's rights, never outside `root`.
+pub fn include_below(root: Dir, beside: Option<&Path>, admin: Option<Admin>) -> Include {
+    let mut places = Vec::new();
+    for place in [beside.unwrap_or(Path::new("")), Path::new("")] {
+        places.extend([place.join("templates"), place.to_owned()]);
+    }
+    places.dedup();
+    Arc::new(move |name| {
+        let is_plain = |part: Component<'_>| matches!(part, Component::Normal(_));
+        if name.is_empty() || !Path::new(name).components().all(is_plain) {
+            return Err(
+                "a template includes files of its own directory or below, by a plain path"
+                    .to_owned(),
+            );
+        }
+        let read = || {
+            for place in &places {
+                match root.read(&place.join(name), TEMPLATE_BYTES) {
+                    Err(e) if e.is_not_found() => {}
+                    other => return other.map(Some),
+                }
+            }
+            Ok(None)
+        };
+        let done = match &admin {
+            None => read(),
+            Some(admin) => {
+                safefs::as_user(admin.uid, admin.gid, &admin.groups, read).and_then(|done| done)
+            }
+        };
+        let Some(bytes) = done.map_err(|e| e.to_string())? else {
+            return Ok(None);
+        };
+        String::from_utf8(bytes)
+            .map(Some)
+            .map_err(|_| "is not UTF-8 text; templates have to be".to_owned())
+    })
 }
 
 struct Source {
@@ -168,14 +252,6 @@ fn collect(
     Ok(())
 }
 
-fn rendered(name: &WorkshopName, template: &Template, render: Render<'_>) -> Result<String, Fault> {
-    let shown = format!("{name}/{}", safefs::shown(&template.path));
-    let text = std::str::from_utf8(&template.text).map_err(|e| {
-        Fault::permanent(format!("{shown} is not UTF-8 text; templates have to be")).because(&e)
-    })?;
-    render(&shown, text)
-}
-
 /// `*.ipynb *.yaml *.py *.sh *.src *.tf *.env Variables.ps1`; in the private tree without tf and
 /// env. Checkpoints are nobody's.
 pub fn is_template(path: &Path, tree: Tree) -> bool {
@@ -215,7 +291,7 @@ fn add_helpers(
     render: Render<'_>,
 ) -> Result<(), Fault> {
     let fault = |e: &safefs::Error| not_published(&asked.name, e);
-    let workspace = render(WORKSPACE, WORKSPACE_TEMPLATE)?;
+    let workspace = render(WORKSPACE, WORKSPACE_TEMPLATE, None)?;
     let workspaces = home
         .make_dir(WORKSPACES.as_ref(), 0o700)
         .map_err(|e| fault(&e))?;

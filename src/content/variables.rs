@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::domain::{AskedWorkshop, Student};
 use crate::inventory::{Value, Vars};
 use crate::ports::Fault;
-use crate::templates::{Renderer, Scope};
+use crate::templates::{Include, Renderer, Scope};
 
 /// Where a seat's variables come from, lowest precedence first: `base`, the workshop's files,
 /// the pass file, the seat.
@@ -15,8 +15,8 @@ pub struct Variables {
     dirs: Vec<PathBuf>,
 }
 
-/// Renders a template; the name is for messages.
-pub type OwnedRender = Box<dyn Fn(&str, &str) -> Result<String, Fault>>;
+/// Renders a template; the name is for messages, the closure gives what it includes.
+pub type OwnedRender = Box<dyn Fn(&str, &str, Option<Include>) -> Result<String, Fault>>;
 
 impl Variables {
     pub fn new(base: Scope, dirs: Vec<PathBuf>) -> Variables {
@@ -44,14 +44,19 @@ impl Variables {
     ) -> Result<OwnedRender, Fault> {
         let scope = self.seat(asked, student, pass_files)?;
         let renderer = Renderer::new(scope);
-        Ok(Box::new(move |name, source| {
+        Ok(Box::new(move |name, source, include| {
+            let renderer = match include {
+                Some(include) => renderer.including(include),
+                None => renderer.clone(),
+            };
             renderer.render(name, source).map_err(|e| {
                 Fault::permanent(format!("template {name} cannot be rendered")).because(&e)
             })
         }))
     }
 
-    fn seat(
+    /// All variables of this seat as they are now; a pass file counts if it is there.
+    pub fn seat(
         &self,
         asked: &AskedWorkshop,
         student: Student,
@@ -75,10 +80,7 @@ impl Variables {
             })?;
         }
         let text = |name: &str, text: &str| (name.to_owned(), Value::Unsafe(text.to_owned()));
-        let files = vars
-            .iter()
-            .map(|(name, variable)| (name.to_owned(), variable.value.clone()));
-        Ok(self.base.with(files).with([
+        Ok(self.base.with_vars(&vars).with([
             ("STDID".to_owned(), Value::Int(student.number().into())),
             text("CHALLENGE", &asked.asked()),
             text("WORKSHOP", name.as_str()),

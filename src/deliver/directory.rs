@@ -6,7 +6,7 @@ use crate::ports::Fault;
 use crate::safefs::{Kind, Stat};
 
 use super::item::{Change, Resource};
-use super::place::{Owners, Place, of_files};
+use super::place::{Owners, Place};
 
 #[derive(Clone)]
 pub struct Directory {
@@ -21,7 +21,7 @@ impl Resource for Directory {
     }
 
     fn diff(&self) -> Result<Vec<Box<dyn Change>>, Fault> {
-        let line = match Place::open(&self.path)?.stat()? {
+        let line = match Place::open(&self.path)?.stat_dir()? {
             None => format!("made, mode {:04o}", self.mode),
             Some(stat) if stat.kind == Kind::Directory && self.is_right(&stat) => {
                 return Ok(Vec::new());
@@ -66,18 +66,6 @@ impl Change for Make {
     fn apply(&self) -> Result<(), Fault> {
         let Directory { path, owners, mode } = &self.directory;
         let place = Place::open(path)?;
-        let dir = place.dir()?;
-        let made = || {
-            // Closed until it has its owner.
-            if dir.stat(&place.name)?.is_none() {
-                dir.make_dir(&place.name, 0o700)?;
-            }
-            Ok(())
-        };
-        made().map_err(|e| of_files(path, &e))?;
-        let owner = owners.resolve()?;
-        dir.set_owner(&place.name, owner)
-            .and_then(|()| dir.set_mode(&place.name, *mode))
-            .map_err(|e| of_files(path, &e))
+        place.make_dir(*mode, owners.resolve()?)
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::ports::Fault;
 
+use super::place::is_here;
 use super::report::Outcome;
 
 /// Part of a run, in the order in which they come.
@@ -86,9 +87,37 @@ impl Item {
     }
 }
 
+/// What a resource needs to be there first: a program or a path; without it, it is left out.
+pub struct Needing {
+    pub needs: String,
+    pub resource: Arc<dyn Resource>,
+}
+
+impl Resource for Needing {
+    fn name(&self) -> String {
+        self.resource.name()
+    }
+
+    fn not_here(&self) -> Option<String> {
+        match is_here(&self.needs) {
+            true => self.resource.not_here(),
+            false => Some(format!("{} is not here", self.needs)),
+        }
+    }
+
+    fn diff(&self) -> Result<Vec<Box<dyn Change>>, Fault> {
+        self.resource.diff()
+    }
+}
+
 pub trait Resource: Send + Sync {
     /// As people name it, `file /etc/sysctl.d/60-wod.conf`: the same in every run, unique.
     fn name(&self) -> String;
+
+    /// Why this host cannot have it, so that it is left out; asked right before `diff`.
+    fn not_here(&self) -> Option<String> {
+        None
+    }
 
     /// Looks at the host and says what would have to be done, in order; touches nothing. Nothing
     /// to do is an empty list.

@@ -6,7 +6,7 @@ use crate::ports::Fault;
 use crate::safefs::Kind;
 
 use super::item::{Change, Resource};
-use super::place::{Place, of_files};
+use super::place::Place;
 
 #[derive(Clone)]
 pub struct Link {
@@ -24,8 +24,7 @@ impl Resource for Link {
         let before = match place.stat()? {
             None => "nothing".to_owned(),
             Some(stat) if stat.kind == Kind::Link => {
-                let there = place.dir()?.read_link(&place.name);
-                let there = there.map_err(|e| of_files(&self.path, &e))?;
+                let there = place.read_link()?;
                 if there == self.to {
                     return Ok(Vec::new());
                 }
@@ -57,10 +56,6 @@ impl Change for Point {
     }
 
     fn apply(&self) -> Result<(), Fault> {
-        let place = Place::open(&self.link.path)?;
-        place
-            .dir()?
-            .symlink(&self.link.to, &place.name)
-            .map_err(|e| of_files(&self.link.path, &e))
+        Place::open(&self.link.path)?.symlink(&self.link.to)
     }
 }

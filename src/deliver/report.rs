@@ -34,7 +34,7 @@ pub struct Event {
     pub outcome: Outcome,
     /// What changed, failed or was left out; empty when all is right.
     pub line: String,
-    pub texts: Option<Texts>,
+    pub texts: Vec<Texts>,
 }
 
 impl Event {

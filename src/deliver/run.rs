@@ -1,6 +1,7 @@
 //! One run: each item is looked at, changed where it has to be, and told; the next one does not
 //! wait for its luck.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -9,7 +10,9 @@ use crate::ports::Fault;
 
 use super::item::{Item, Tag};
 use super::ledger::Ledger;
+use super::place::is_here;
 use super::report::{Event, Outcome, Recap, Report};
+use super::service::systemd_runs;
 
 /// A command after changes: a service that starts again, a daemon that reads its files again.
 const COMMAND_TIME: Duration = Duration::from_secs(120);
@@ -33,6 +36,7 @@ pub fn run(
     let mut run = Run {
         mode,
         ledger,
+        stop,
         report,
         recap: Recap::default(),
         pending: Vec::new(),
@@ -57,6 +61,7 @@ pub fn run(
 struct Run<'a> {
     mode: Mode,
     ledger: &'a Ledger,
+    stop: &'a AtomicBool,
     report: &'a mut dyn Report,
     recap: Recap,
     /// Commands that changes have asked for; in the ledger as well.
@@ -74,6 +79,9 @@ impl Run<'_> {
     fn item(&mut self, item: &Item) {
         let name = item.name();
         self.report.begins(item.tag, &name);
+        if let Some(why) = item.resource.not_here() {
+            return self.tell(item.tag, &name, Outcome::Skipped, why);
+        }
         let changes = match item.resource.diff() {
             Err(e) => return self.tell(item.tag, &name, Outcome::Failed, e.chain()),
             Ok(changes) if changes.is_empty() => {
@@ -88,6 +96,10 @@ impl Run<'_> {
         }
         let mut lines = Vec::new();
         for change in &changes {
+            if self.stop.load(Ordering::SeqCst) {
+                lines.push("stopped before the rest".to_owned());
+                break;
+            }
             let applied = match self.mode {
                 Mode::Check => Ok(()),
                 Mode::Apply => change.apply(),
@@ -104,7 +116,7 @@ impl Run<'_> {
             item: name,
             outcome: Outcome::Changed,
             line: lines.join("; "),
-            texts: changes.iter().find_map(|change| change.texts()),
+            texts: changes.iter().filter_map(|change| change.texts()).collect(),
         });
     }
 
@@ -115,7 +127,7 @@ impl Run<'_> {
             item: item.to_owned(),
             outcome,
             line,
-            texts: None,
+            texts: Vec::new(),
         });
     }
 
@@ -132,28 +144,49 @@ impl Run<'_> {
 
     /// What stays is what failed: the next run tries it again.
     fn commands(&mut self, tag: Tag) {
-        if self.mode == Mode::Check || self.pending.is_empty() {
+        if self.pending.is_empty() {
             return;
         }
         let mut left = Vec::new();
-        for command in std::mem::take(&mut self.pending) {
+        let mut open: VecDeque<_> = std::mem::take(&mut self.pending).into();
+        while let Some(command) = open.pop_front() {
             let Some((program, args)) = command.split_first() else {
                 continue;
             };
             let name = format!("command {}", command.join(" "));
-            self.report.begins(tag, &name);
-            match Cmd::new(program).args(args).timeout(COMMAND_TIME).run() {
-                Ok(_) => self.tell(tag, &name, Outcome::Changed, "run".to_owned()),
-                Err(e) => {
-                    let line = format!("{e}; the next run tries it again");
-                    self.tell(tag, &name, Outcome::Failed, line);
-                    left.push(command);
-                }
+            if self.mode == Mode::Check {
+                let line = "owed by a run that was cut short".to_owned();
+                self.tell(tag, &name, Outcome::Changed, line);
+                continue;
             }
-        }
-        if let Err(e) = self.ledger.set_pending(&left) {
-            self.tell(tag, "commands owed", Outcome::Failed, e.chain());
+            self.report.begins(tag, &name);
+            let (outcome, line) = match pointless(program) {
+                Some(why) => (Outcome::Skipped, why),
+                None => match Cmd::new(program).args(args).timeout(COMMAND_TIME).run() {
+                    Ok(_) => (Outcome::Changed, "run".to_owned()),
+                    Err(e) => {
+                        left.push(command.clone());
+                        let line = format!("{e}; the next run tries it again");
+                        (Outcome::Failed, line)
+                    }
+                },
+            };
+            // One by one: a run that is killed now does not begin with them all again.
+            let still: Vec<_> = left.iter().chain(&open).cloned().collect();
+            if let Err(e) = self.ledger.set_pending(&still) {
+                self.tell(tag, "commands owed", Outcome::Failed, e.chain());
+            }
+            self.tell(tag, &name, outcome, line);
         }
         self.pending = left;
+    }
+}
+
+/// Why there is nobody whom a command could tell of a change.
+fn pointless(program: &str) -> Option<String> {
+    match () {
+        () if !is_here(program) => Some(format!("{program} is not here")),
+        () if program == "systemctl" && !systemd_runs() => Some("no systemd here".to_owned()),
+        () => None,
     }
 }

@@ -150,7 +150,8 @@ fn read(of: &mut Reader<'_>) -> Settings {
         .filter(|dir| dir.is_dir())
         .collect(),
         sys_dirs: [
-            of.path("WODSYSPRIVDIR"),
+            of.path("WODSYSPRIVDIR")
+                .or_else(|| Some(private.as_ref()?.join("sys"))),
             Some(of.path_or("WODSYSDIR", "/usr/share/wod/sys")),
         ]
         .into_iter()

@@ -3,6 +3,7 @@
 //! The engine knows no variables: they come with each call, see `resolver`.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::io;
 use std::sync::LazyLock;
 
@@ -10,6 +11,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
 
+use super::environment::Include;
 use super::source::{self, Flaw, Kind, Split, Syntax};
 use super::{filters, mutable, python};
 
@@ -98,26 +100,57 @@ impl Prepared {
         read.map(drop)
     }
 
-    /// Renders to text. `spent` counts the bytes of the whole rendering.
+    /// Renders. `spent` counts the bytes of the whole rendering.
     pub fn render(
         &self,
         name: &str,
         template: &str,
         vars: Value,
         spent: usize,
-    ) -> Result<String, Error> {
+        include: Option<&Include>,
+    ) -> Result<Rendered, Error> {
+        let with_files = include.map(|include| self.with_files(include));
+        let engine = with_files.as_ref().unwrap_or(self.engine.get());
         let mut out = Limited {
-            bytes: Vec::new(),
+            bytes: Vec::with_capacity(self.text.len()),
             left: MAX_OUTPUT.saturating_sub(spent),
+            pieces: 0,
+            only: None,
         };
-        self.engine
-            .get()
-            .template_from_named_str(name, &self.text)?
-            .render_captured_to(vars, &mut out)
-            .map_err(|error| too_long(error, &out))?;
+        let above = PRINTED.replace(Printed::default());
+        let done = engine
+            .template_from_named_str(name, &self.text)
+            .and_then(|template| template.render_captured_to(vars, &mut out).map(|_| ()));
+        let printed = PRINTED.replace(above);
+        done.map_err(|error| too_long(error, &out))?;
         let text = String::from_utf8(out.bytes)
             .map_err(|_| Error::new(ErrorKind::WriteFailure, "the output is not UTF-8"))?;
-        Ok(with_newlines(template, text))
+        Ok(match (out.only, out.pieces) {
+            (Some(value), 1) if !printed.empty => Rendered::Value(value, text),
+            (_, 0) if !printed.any => Rendered::Nothing,
+            _ => Rendered::Text(with_newlines(template, text)),
+        })
+    }
+
+    /// The same engine with the files that this template may include.
+    fn with_files(&self, include: &Include) -> Environment<'static> {
+        let (include, syntax) = (include.clone(), self.syntax.clone());
+        let mut engine = self.engine.get().clone();
+        engine.set_loader(move |name| {
+            let unusable =
+                |why: String| Error::new(ErrorKind::BadInclude, format!("{name}: {why}"));
+            let Some(text) = include(name).map_err(unusable)? else {
+                return Ok(None);
+            };
+            if text.len() > MAX_SOURCE {
+                return Err(unusable(format!("more than {} MiB", MAX_SOURCE >> 20)));
+            }
+            let normal = source::normalise(&text, &syntax);
+            source::adapt(&normal, &syntax, Kind::File)
+                .map(Some)
+                .map_err(|flaw| unusable(format!("line {}: {}", flaw.line, flaw.message)))
+        });
+        engine
     }
 
     /// The value, if the template is one `{{ expression }}` and nothing else:
@@ -130,6 +163,39 @@ impl Prepared {
         let compiled = self.engine.get().compile_expression(inner).ok()?;
         Some((inner, compiled.eval(vars.clone())))
     }
+}
+
+/// What a template comes to under Ansible, which joins its pieces to a text only where they are several.
+pub(super) enum Rendered {
+    /// Not one piece: there is nothing to give a newline back to.
+    Nothing,
+    Text(String),
+    /// The one piece is no text. With how it prints.
+    Value(Value, String),
+}
+
+impl Rendered {
+    pub fn into_text(self) -> String {
+        match self {
+            Rendered::Nothing => String::new(),
+            Rendered::Text(text) | Rendered::Value(_, text) => text,
+        }
+    }
+}
+
+/// What the formatter tells the writer below it.
+#[derive(Default)]
+struct Printed {
+    /// The value that is being written, if it is no text.
+    now: Option<Value>,
+    /// Something that is not none was printed, an empty text perhaps.
+    any: bool,
+    /// An empty text was printed, which the writer does not see.
+    empty: bool,
+}
+
+thread_local! {
+    static PRINTED: RefCell<Printed> = RefCell::default();
 }
 
 /// Gives back the newlines that the template ends with and the text lost.
@@ -153,9 +219,26 @@ fn build(syntax: &Syntax) -> Result<Environment<'static>, Error> {
             // The engine's own complaint names the expression.
             return minijinja::escape_formatter(out, state, value);
         }
+        if value.is_none() {
+            return Ok(());
+        }
         match value.as_str() {
-            Some(text) => out.write_str(text)?,
-            None => out.write_str(&python::printed(value)?)?,
+            Some(text) => {
+                PRINTED.with_borrow_mut(|printed| {
+                    printed.any = true;
+                    printed.empty |= text.is_empty();
+                });
+                out.write_str(text)?;
+            }
+            None => {
+                let text = python::printed(value)?;
+                PRINTED.with_borrow_mut(|printed| {
+                    printed.any = true;
+                    printed.now = Some(value.clone());
+                });
+                out.write_str(&text)?;
+                PRINTED.with_borrow_mut(|printed| printed.now = None);
+            }
         }
         Ok(())
     });
@@ -188,6 +271,9 @@ fn delimiters(syntax: &Syntax) -> Result<SyntaxConfig, Error> {
 struct Limited {
     bytes: Vec<u8>,
     left: usize,
+    pieces: usize,
+    /// The first piece, if it is no text.
+    only: Option<Value>,
 }
 
 impl io::Write for Limited {
@@ -197,6 +283,11 @@ impl io::Write for Limited {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         self.left -= bytes.len();
+        self.pieces += 1;
+        let value = PRINTED.with_borrow_mut(|printed| printed.now.take());
+        if self.pieces == 1 {
+            self.only = value;
+        }
         self.bytes.extend_from_slice(bytes);
         Ok(bytes.len())
     }

@@ -4,21 +4,34 @@
 //! recurses over what authors nest.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::thread;
 
-use minijinja::Error;
+use minijinja::{Error, ErrorKind};
 
 use super::resolver::Resolver;
 use super::source::Kind;
-use super::{Scope, engine, python};
+use super::{Scope, engine, values};
 
 /// Address space, not memory: only what is used is ever backed.
 const STACK: usize = 256 << 20;
 
+/// The text of a file that a template names in `include`, `import` or `extends`; None where
+/// there is no such file. It is the caller who says where files may come from.
+pub type Include = Arc<dyn Fn(&str) -> Result<Option<String>, String> + Send + Sync>;
+
 /// Renders templates with one set of variables.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Renderer {
     scope: Scope,
+    include: Option<Include>,
+}
+
+impl fmt::Debug for Renderer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Renderer({:?})", self.scope)
+    }
 }
 
 /// Why a template did not render, and where. Shows no values, only names.
@@ -48,15 +61,40 @@ impl fmt::Display for TemplateError {
 
 impl Renderer {
     pub fn new(scope: Scope) -> Renderer {
-        Renderer { scope }
+        Renderer {
+            scope,
+            include: None,
+        }
+    }
+
+    /// The same, for templates that may include what `include` gives.
+    pub fn including(&self, include: Include) -> Renderer {
+        Renderer {
+            scope: self.scope.clone(),
+            include: Some(include),
+        }
     }
 
     /// Renders `source` as Ansible's `template` module would. `name` is for messages.
     pub fn render(&self, name: &str, source: &str) -> Result<String, TemplateError> {
-        on_big_stack(|| self.render_here(name, source))
+        on_big_stack(|| {
+            // The engine has operators that panic on odd values (a step backwards through nothing).
+            let rendered = AssertUnwindSafe(|| self.render_here(name, source));
+            catch_unwind(rendered).unwrap_or_else(|_| {
+                Err(TemplateError {
+                    name: name.to_owned(),
+                    line: 0,
+                    column: None,
+                    message: "the template engine gave up on an expression".to_owned(),
+                })
+            })
+        })
     }
 
     fn render_here(&self, name: &str, source: &str) -> Result<String, TemplateError> {
+        if !values::looks_like_template(source) {
+            return Ok(source.to_owned());
+        }
         let prepared = engine::prepare(source, Kind::File).map_err(|flaw| TemplateError {
             name: name.to_owned(),
             line: flaw.line,
@@ -64,28 +102,70 @@ impl Renderer {
             message: flaw.message,
         })?;
         let resolver = Resolver::new(self.scope.clone());
-        // A file that is one expression has that value's type under Ansible: what
-        // is no text does not get the template's last newline back.
-        if let Some((_, Ok(value))) = prepared.expression(&resolver.root())
-            && !value.is_undefined()
-            && let Ok(text) = python::printed(&value)
-        {
-            let is_text = value.as_str().is_some();
-            return Ok(if is_text {
-                engine::with_newlines(source, text)
-            } else {
-                text
-            });
-        }
         prepared
-            .render(name, source, resolver.root(), 0)
-            .map_err(|error| TemplateError {
-                name: name.to_owned(),
-                line: error.line().map_or(0, |line| line + prepared.dropped),
-                column: column(&error, &prepared.text),
-                message: resolver.describe(&error),
+            .render(name, source, resolver.root(), 0, self.include.as_ref())
+            .map(engine::Rendered::into_text)
+            .map_err(|whole| {
+                let error = innermost(&whole);
+                let line = error.line().unwrap_or(0);
+                let message = resolver.describe(error);
+                match error.name().filter(|file| *file != name) {
+                    // In a file that was included.
+                    Some(file) => TemplateError {
+                        name: file.to_owned(),
+                        line,
+                        column: None,
+                        message,
+                    },
+                    None => TemplateError {
+                        name: name.to_owned(),
+                        line: if line > 0 { line + prepared.dropped } else { 0 },
+                        column: column(error, &prepared.text),
+                        message: named(error, &prepared.text).unwrap_or(message),
+                    },
+                }
             })
     }
+}
+
+/// An error in an included file comes wrapped in one of each file that includes it.
+fn innermost(error: &Error) -> &Error {
+    let mut deepest = error;
+    while let ErrorKind::BadInclude = deepest.kind()
+        && let Some(inner) = std::error::Error::source(deepest)
+        && let Some(inner) = inner.downcast_ref::<Error>()
+    {
+        deepest = inner;
+    }
+    deepest
+}
+
+/// In a macro the engine forgets what an undefined value was called; the text has it.
+fn named(error: &Error, text: &str) -> Option<String> {
+    const LONGEST: usize = 80;
+    if error.kind() != ErrorKind::UndefinedError || error.detail().is_some() {
+        return None;
+    }
+    let range = error.range()?;
+    let last = |sign: &str| {
+        text.get(..range.start + 2)
+            .or(text.get(..range.start))?
+            .rfind(sign)
+    };
+    let start = last("{{").max(last("{%"))?;
+    let tag = &text[start..];
+    let end = [tag.find("}}"), tag.find("%}")]
+        .into_iter()
+        .flatten()
+        .min()?;
+    let shown = tag[2..end].trim_matches(['-', '+', ' ', '\n']);
+    let is_short = shown.len() <= LONGEST && !shown.contains('\n');
+    is_short.then(
+        || match shown.contains(|char: char| !char.is_alphanumeric() && char != '_') {
+            true => format!("an undefined value is used in `{shown}`"),
+            false => format!("`{shown}` is undefined"),
+        },
+    )
 }
 
 fn column(error: &Error, text: &str) -> Option<usize> {

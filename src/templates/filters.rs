@@ -5,8 +5,14 @@
 
 mod builtin;
 mod collections;
+mod crypt;
+mod dates;
 mod encode;
 mod json;
+mod layout;
+mod math;
+mod names;
+mod pairs;
 mod paths;
 mod pattern;
 mod query;
@@ -14,7 +20,10 @@ mod random;
 mod sort;
 mod tests;
 mod text;
+mod vault;
 mod yaml;
+
+pub use names::{Known, known};
 
 use minijinja::value::{ArgType, Kwargs, Rest, Value, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind};
@@ -32,9 +41,8 @@ impl<'a> ArgType<'a> for Given {
 
     fn from_value(value: Option<&'a Value>) -> Result<Given, Error> {
         let value = value.ok_or_else(|| Error::from(ErrorKind::MissingArgument))?;
-        // Asking an undefined value for anything gives the error that names it.
         if value.is_undefined() {
-            value.get_attr("")?;
+            return Err(python::undefined(value));
         }
         Ok(Given(value.clone()))
     }
@@ -128,14 +136,31 @@ fn chain(base: &Value, steps: Rest<Value>) -> Result<Value, Error> {
     Ok(value)
 }
 
+/// What a loop goes over.
+fn each(Given(value): Given) -> Value {
+    match value.as_str() {
+        Some(text) => text
+            .chars()
+            .map(|char| Value::from(char.to_string()))
+            .collect(),
+        None => value,
+    }
+}
+
 /// Adds everything to an environment.
 pub(super) fn register(engine: &mut Environment<'static>) {
     engine.add_function(tokens::CHAIN, chain);
+    engine.add_function(tokens::EACH, each);
     engine.add_function(mutable::MUTABLE, mutable::wrap);
     builtin::register(engine);
     collections::register(engine);
+    crypt::register(engine);
+    dates::register(engine);
     encode::register(engine);
     json::register(engine);
+    layout::register(engine);
+    math::register(engine);
+    pairs::register(engine);
     paths::register(engine);
     pattern::register(engine);
     query::register(engine);
@@ -143,5 +168,6 @@ pub(super) fn register(engine: &mut Environment<'static>) {
     sort::register(engine);
     tests::register(engine);
     text::register(engine);
+    vault::register(engine);
     yaml::register(engine);
 }

@@ -13,6 +13,9 @@ use super::python;
 /// Wraps a literal; see `tokens::make_mutable`.
 pub(super) const MUTABLE: &str = "__mutable";
 
+/// A slice; see `tokens::rewrite_slices`.
+pub(super) const SLICE: &str = "__slice";
+
 /// The methods that change what they are called on.
 pub(super) const CHANGING: [&str; 8] = [
     "append",
@@ -41,6 +44,25 @@ pub(super) fn method(
     args: &[Value],
 ) -> Result<Value, Error> {
     match (value.kind(), name) {
+        (_, SLICE) => slice(value, args),
+        (ValueKind::String, "title") => {
+            let () = from_args(args)?;
+            Ok(Value::from(title(value.as_str().unwrap_or_default())))
+        }
+        (ValueKind::String, "casefold") => {
+            let () = from_args(args)?;
+            let text = value.as_str().unwrap_or_default();
+            Ok(Value::from(text.to_lowercase().replace('ß', "ss")))
+        }
+        (ValueKind::String, "expandtabs") => {
+            let (size,): (Option<usize>,) = from_args(args)?;
+            let size = size.unwrap_or(8);
+            check_width(size)?;
+            Ok(Value::from(expand_tabs(
+                value.as_str().unwrap_or_default(),
+                size,
+            )))
+        }
         (ValueKind::String, "zfill") => {
             let (width,): (usize,) = from_args(args)?;
             Ok(Value::from(zfill(
@@ -93,6 +115,116 @@ pub(super) fn method(
         }
         _ => minijinja_contrib::pycompat::unknown_method_callback(state, value, name, args),
     }
+}
+
+/// Python's `str.title`: what follows no letter is a capital.
+fn title(text: &str) -> String {
+    let mut after_letter = false;
+    let mut out = String::with_capacity(text.len());
+    for char in text.chars() {
+        if after_letter {
+            out.extend(char.to_lowercase());
+        } else {
+            out.extend(char.to_uppercase());
+        }
+        after_letter = char.is_alphabetic();
+    }
+    out
+}
+
+fn expand_tabs(text: &str, size: usize) -> String {
+    let mut out = String::new();
+    let mut column = 0;
+    for char in text.chars() {
+        match char {
+            '\t' if size > 0 => {
+                let blanks = size - column % size;
+                out.push_str(&" ".repeat(blanks));
+                column += blanks;
+            }
+            '\t' => {}
+            _ => {
+                out.push(char);
+                column = if char == '\n' || char == '\r' {
+                    0
+                } else {
+                    column + 1
+                };
+            }
+        }
+    }
+    out
+}
+
+/// `value[start:stop:step]` of a text, a list or a tuple.
+fn slice(value: &Value, args: &[Value]) -> Result<Value, Error> {
+    let bound = |at: usize| -> Result<Option<i64>, Error> {
+        match args.get(at).filter(|bound| !bound.is_none()) {
+            None => Ok(None),
+            Some(bound) if bound.is_undefined() => Err(python::undefined(bound)),
+            Some(bound) => bound.as_i64().map(Some).ok_or_else(|| {
+                Error::new(
+                    ErrorKind::InvalidOperation,
+                    "a slice is bounded by whole numbers",
+                )
+            }),
+        }
+    };
+    let bounds = (bound(0)?, bound(1)?, bound(2)?.unwrap_or(1));
+    if bounds.2 == 0 {
+        return Err(Error::new(
+            ErrorKind::InvalidOperation,
+            "a slice cannot take steps of 0",
+        ));
+    }
+    match value.kind() {
+        ValueKind::Undefined => Err(python::undefined(value)),
+        ValueKind::String => {
+            let chars: Vec<char> = value.as_str().unwrap_or_default().chars().collect();
+            let chosen = places(chars.len(), bounds);
+            Ok(Value::from(
+                chosen.into_iter().map(|at| chars[at]).collect::<String>(),
+            ))
+        }
+        ValueKind::Seq | ValueKind::Iterable => {
+            let items: Vec<Value> = value.try_iter()?.collect();
+            let chosen: Vec<Value> = places(items.len(), bounds)
+                .into_iter()
+                .map(|at| items[at].clone())
+                .collect();
+            Ok(match value.is_tuple() {
+                true => Value::from(Tuple::from(chosen)),
+                false => Value::from(chosen),
+            })
+        }
+        kind => Err(Error::new(
+            ErrorKind::InvalidOperation,
+            format!("a {kind} cannot be sliced"),
+        )),
+    }
+}
+
+/// The places that CPython's slice picks out of `len`.
+fn places(len: usize, (start, stop, step): (Option<i64>, Option<i64>, i64)) -> Vec<usize> {
+    let len = len as i64;
+    let (low, high) = if step > 0 { (0, len) } else { (-1, len - 1) };
+    let clamp = |bound: i64| {
+        if bound < 0 {
+            bound.saturating_add(len)
+        } else {
+            bound
+        }
+        .clamp(low, high)
+    };
+    let start = start.map_or(if step > 0 { low } else { high }, clamp);
+    let stop = stop.map_or(if step > 0 { high } else { low }, clamp);
+    let mut chosen = Vec::new();
+    let mut at = start;
+    while (step > 0 && at < stop) || (step < 0 && at > stop) {
+        chosen.push(at as usize);
+        at = at.saturating_add(step);
+    }
+    chosen
 }
 
 fn text_method(text: &str, name: &str, args: &[Value]) -> Result<Value, Error> {

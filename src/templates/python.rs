@@ -48,7 +48,7 @@ fn write_repr(out: &mut String, value: &Value, tuples: Tuples, depth: usize) -> 
         ));
     }
     match value.kind() {
-        ValueKind::Undefined => return Err(Error::from(ErrorKind::UndefinedError)),
+        ValueKind::Undefined => return Err(undefined(value)),
         ValueKind::Invalid => return Err(invalid(value)),
         ValueKind::String => write_text(out, value.as_str().unwrap_or_default()),
         ValueKind::Number => match as_float(value) {
@@ -104,6 +104,12 @@ pub(super) fn pairs(value: &Value) -> Result<Vec<(Value, Value)>, Error> {
             Ok((key, item))
         })
         .collect()
+}
+
+/// The error that names what is undefined: asking such a value for anything gives it.
+pub(super) fn undefined(value: &Value) -> Error {
+    let asked = value.get_attr("").err();
+    asked.unwrap_or_else(|| Error::from(ErrorKind::UndefinedError))
 }
 
 /// The error a value carries instead of a value.

@@ -161,7 +161,10 @@ fn literal(value: &str) -> Option<Literal> {
 
 /// Line ends as Jinja2 sees them; the one at the very end is not part of the template.
 pub(super) fn normalise(body: &str, syntax: &Syntax) -> String {
-    let mut text = body.replace("\r\n", "\n").replace('\r', "\n");
+    let mut text = match body.contains('\r') {
+        true => body.replace("\r\n", "\n").replace('\r', "\n"),
+        false => body.to_owned(),
+    };
     if !syntax.keep_trailing_newline && text.ends_with('\n') {
         text.pop();
     }
@@ -300,6 +303,11 @@ impl<'a> Scanner<'a> {
         let Some((head, strip)) = self.word_tag(self.rest(), "raw") else {
             return Ok(false);
         };
+        if strip == Some('+') {
+            return Err(
+                self.flaw("raw cannot be closed by +%}, Jinja2 does not know it so; leave + out")
+            );
+        }
         let (start, end) = &self.syntax.block;
         if self.syntax.trim_blocks && strip != Some('-') {
             let keep = head - end.len() - usize::from(strip.is_some());

@@ -4,10 +4,13 @@
 //! `is defined` (`a.b.c | default(1)` must not fail on a missing `a.b`), and
 //! filter names with a collection (`ansible.builtin.bool`).
 
-use super::mutable::MUTABLE;
+use super::mutable::{MUTABLE, SLICE};
 
 /// The function that walks a chain; see `filters::chain`.
 pub(super) const CHAIN: &str = "__chain";
+
+/// The function that makes a text a list of its characters; see `filters::each`.
+pub(super) const EACH: &str = "__each";
 
 /// More words in one tag than any author writes: the engine recurses over them.
 const MAX_WORDS: usize = 20_000;
@@ -145,6 +148,8 @@ pub(super) fn adapt(
         make_mutable(&mut tokens);
     }
     rewrite_chains(&mut tokens);
+    rewrite_slices(&mut tokens);
+    rewrite_loops(&mut tokens);
     join_texts(&mut tokens);
     let mut out = String::new();
     for token in tokens {
@@ -193,8 +198,12 @@ fn drop_collections(tokens: &mut Vec<Token>) {
         while matches!(tokens.get(at), Some(Space(_))) {
             at += 1;
         }
-        while matches!(tokens.get(at..at + 3), Some([Name(_), Sign('.'), Name(_)])) {
-            tokens.drain(at..at + 2);
+        let full = tokens.get(at..at + 5);
+        if matches!(
+            full,
+            Some([Name(_), Sign('.'), Name(_), Sign('.'), Name(_)])
+        ) {
+            tokens.drain(at..at + 4);
         }
     }
 }
@@ -246,6 +255,86 @@ fn make_mutable(tokens: &mut Vec<Token>) {
         }
     }
     *tokens = out;
+}
+
+/// `for c in text` becomes `for c in __each(text)`: only of a list the engine knows the length.
+fn rewrite_loops(tokens: &mut Vec<Token>) {
+    let is = |token: &Token, word: &str| matches!(token, Name(name) if name == word);
+    let first = tokens.iter().position(|token| !matches!(token, Space(_)));
+    if !first.is_some_and(|first| is(&tokens[first], "for")) {
+        return;
+    }
+    let (mut depth, mut start, mut end) = (0_usize, None, tokens.len());
+    for (at, token) in tokens.iter().enumerate() {
+        match token {
+            Sign('[' | '(' | '{') => depth += 1,
+            Sign(']' | ')' | '}') => depth = depth.saturating_sub(1),
+            _ if depth > 0 => {}
+            _ if start.is_none() && is(token, "in") => start = Some(at + 1),
+            Sign(',') if start.is_some() => return,
+            _ if start.is_some() && (is(token, "if") || is(token, "recursive")) => {
+                end = at;
+                break;
+            }
+            _ => {}
+        }
+    }
+    if let Some(start) = start {
+        tokens.splice(end..end, [Sign(')'), Space(" ".to_owned())]);
+        tokens.splice(
+            start..start,
+            [Space(" ".to_owned()), Name(EACH.to_owned()), Sign('(')],
+        );
+    }
+}
+
+/// `x[a:b:c]` becomes `x.__slice(a, b, c)`: the engine's own slices differ where steps go backwards.
+fn rewrite_slices(tokens: &mut Vec<Token>) {
+    let mut opened: Vec<(usize, Vec<usize>)> = Vec::new();
+    let mut slices = Vec::new();
+    for at in 0..tokens.len() {
+        match tokens[at] {
+            Sign('[' | '(' | '{') => opened.push((at, Vec::new())),
+            Sign(':') => {
+                if let Some((_, colons)) = opened.last_mut() {
+                    colons.push(at);
+                }
+            }
+            Sign(']' | ')' | '}') => match opened.pop() {
+                Some((open, colons))
+                    if tokens[open] == Sign('[')
+                        && !colons.is_empty()
+                        && !starts_value(&tokens[..open]) =>
+                {
+                    slices.push((open, colons, at));
+                }
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+    let nothing = || Name("none".to_owned());
+    // Each word is replaced by some, so that places stay.
+    let mut out: Vec<Vec<Token>> = tokens.drain(..).map(|token| vec![token]).collect();
+    for (open, colons, close) in slices {
+        out[open] = vec![Sign('.'), Name(SLICE.to_owned()), Sign('(')];
+        out[close] = vec![Sign(')')];
+        let mut before = open;
+        for colon in colons.iter().copied().chain([close]) {
+            let is_empty = out[before + 1..colon]
+                .iter()
+                .flatten()
+                .all(|token| matches!(token, Space(_)));
+            if is_empty {
+                out[before].push(nothing());
+            }
+            if colon != close {
+                out[colon] = vec![Sign(',')];
+            }
+            before = colon;
+        }
+    }
+    *tokens = out.into_iter().flatten().collect();
 }
 
 /// Whether a bracket after these words begins a value rather than a step.

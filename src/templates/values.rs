@@ -2,8 +2,8 @@
 //!
 //! No template is rendered here; `scope` decides what needs that.
 
+use minijinja::Error;
 use minijinja::value::{Value, ValueKind};
-use minijinja::{Error, ErrorKind};
 use serde_json::Value as Json;
 
 use super::python;
@@ -46,7 +46,7 @@ pub(super) fn plain(raw: &Raw) -> Value {
 /// A result as JSON. Fails where an undefined value or an error hides inside.
 pub(super) fn to_json(value: &Value) -> Result<Json, Error> {
     Ok(match value.kind() {
-        ValueKind::Undefined => return Err(Error::from(ErrorKind::UndefinedError)),
+        ValueKind::Undefined => return Err(python::undefined(value)),
         ValueKind::Invalid => return Err(python::invalid(value)),
         ValueKind::None => Json::Null,
         ValueKind::Bool => Json::Bool(value.is_true()),

@@ -2,74 +2,14 @@
 //!
 //! Also what has no counterpart there: limits, laziness, exports.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+mod case;
 
 use proptest::prelude::*;
 use wod::domain::Secret;
 use wod::inventory::{self, Origin, Value, Vars};
 use wod::templates::{Passwords, Renderer, Scope};
 
-/// The sections of a case file, in order.
-struct Case(Vec<(String, String)>);
-
-impl Case {
-    fn read(path: &Path) -> Case {
-        let text = fs::read_to_string(path).expect("a readable case");
-        let mut sections: Vec<(String, Vec<&str>)> = Vec::new();
-        for line in text.split('\n') {
-            match (line.strip_prefix("--- "), sections.last_mut()) {
-                (Some(name), _) => sections.push((name.to_owned(), Vec::new())),
-                (None, Some((_, lines))) => lines.push(line),
-                (None, None) => {}
-            }
-        }
-        if let Some((_, lines)) = sections.last_mut() {
-            lines.pop();
-        }
-        Case(
-            sections
-                .into_iter()
-                .map(|(name, lines)| (name, lines.join("\n")))
-                .collect(),
-        )
-    }
-
-    fn get(&self, name: &str) -> Option<String> {
-        let find = |name: &str| {
-            self.0
-                .iter()
-                .find(|(have, _)| have == name)
-                .map(|(_, text)| text)
-        };
-        let json = find(&format!("{name} (json)"));
-        json.map(|text| serde_json::from_str(text).expect("a JSON string"))
-            .or_else(|| find(name).cloned())
-    }
-}
-
-fn vars(yaml: &str) -> Vars {
-    let document = inventory::from_str("vars.yml", yaml).expect("YAML");
-    let mut vars = Vars::default();
-    if let Value::Map(map) = document.value {
-        for (key, value) in map {
-            let name = key
-                .as_text()
-                .unwrap_or_else(|| panic!("{key:?} in {yaml}"))
-                .to_owned();
-            let line = document.lines.get(&name).copied().unwrap_or(0);
-            vars.set(
-                name,
-                value,
-                Origin {
-                    file: "vars.yml".into(),
-                    line,
-                },
-            );
-        }
-    }
-    vars
-}
+use case::{Case, cases, vars};
 
 fn scope(yaml: &str) -> Scope {
     Scope::new(vars(yaml), Passwords::default())
@@ -81,30 +21,10 @@ fn render(yaml: &str, template: &str) -> Result<String, String> {
         .map_err(|error| error.to_string())
 }
 
-fn cases(folder: &str) -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-    let entries = fs::read_dir(folder).expect("the cases");
-    let mut paths: Vec<PathBuf> = entries
-        .map(|entry| entry.expect("an entry").path())
-        .collect();
-    paths.retain(|path| {
-        path.extension()
-            .is_some_and(|extension| extension == "case")
-    });
-    paths.sort();
-    paths
-}
-
 /// Why a case does not hold, if it does not.
 fn check(case: &Case) -> Result<(), String> {
-    let passwords = match case.get("vault") {
-        Some(password) => Passwords::single(Secret::new(password)),
-        None => Passwords::default(),
-    };
-    let scope = Scope::new(vars(&case.get("vars").unwrap_or_default()), passwords);
-    let result = Renderer::new(scope).render("t", &case.get("template").expect("a template"));
-    match (result, case.get("fails")) {
-        (Err(error), Some(part)) if error.to_string().contains(&part) => Ok(()),
+    match (case.render(), case.get("fails")) {
+        (Err(error), Some(part)) if error.contains(&part) => Ok(()),
         (Err(error), _) => Err(format!("failed: {error}")),
         (Ok(text), Some(_)) => Err(format!("should fail, gave {text:?}")),
         (Ok(text), None) => {
@@ -201,6 +121,18 @@ fn deep_nesting_is_an_error_and_not_a_crash() {
     ] {
         assert!(render("x: 1", &template).is_err(), "{}", &template[..40]);
     }
+}
+
+#[test]
+fn a_file_that_includes_itself_ends() {
+    let include = |_: &str| Ok(Some("x{% include 'again' %}".to_owned()));
+    let renderer = Renderer::new(scope("")).including(std::sync::Arc::new(include));
+    let error = renderer
+        .render("t", "{% include 'again' %}")
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("recursion"), "{error}");
+    assert!(!error.contains('\n'), "{error}");
 }
 
 #[test]
@@ -345,8 +277,8 @@ fn a_collection_cannot_be_put_into_itself() {
         assert!(error.contains("into itself"), "{error}");
     }
     assert_eq!(
-        render("", "{% set l = [1] %}{% set _ = l.extend(l) %}{{ l }}\n").unwrap(),
-        "[1, 1]\n"
+        render("", "{% set l = [1] %}{% set _ = l.extend(l) %}l={{ l }}\n").unwrap(),
+        "l=[1, 1]\n"
     );
 }
 

@@ -61,7 +61,7 @@ fn register_named(engine: &mut Environment<'static>) {
 }
 
 /// As Python's markupsafe writes the five characters.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

@@ -32,7 +32,7 @@ pub(super) fn register(engine: &mut Environment<'static>) {
     engine.add_test("sequence", |Given(value): Given| {
         matches!(
             value.kind(),
-            ValueKind::Seq | ValueKind::Map | ValueKind::String
+            ValueKind::Seq | ValueKind::Iterable | ValueKind::Map | ValueKind::String
         )
     });
     engine.add_test("truthy", |Given(value): Given| value.is_true());
@@ -45,20 +45,61 @@ pub(super) fn register(engine: &mut Environment<'static>) {
     });
     engine.add_test("version", version);
     engine.add_test("version_compare", version);
-    engine.add_test(
-        "subset",
-        |Given(left): Given, Given(right): Given| -> Result<bool, Error> {
-            let right = items(&right)?;
-            Ok(items(&left)?.iter().all(|item| right.contains(item)))
-        },
-    );
-    engine.add_test(
-        "superset",
-        |Given(left): Given, Given(right): Given| -> Result<bool, Error> {
-            let left = items(&left)?;
-            Ok(items(&right)?.iter().all(|item| left.contains(item)))
-        },
-    );
+    register_outcomes(engine);
+    register_uris(engine);
+    for name in ["nan", "isnan"] {
+        engine.add_test(name, |Given(value): Given| {
+            python::as_float(&value).is_some_and(f64::is_nan)
+        });
+    }
+    engine.add_test("callable", |value: &Value| {
+        value.as_object().is_some() && value.kind() == ValueKind::Plain
+    });
+    for name in ["abs", "is_abs"] {
+        engine.add_test(name, |Given(path): Given| {
+            python::str_of(&path).map(|path| path.starts_with('/'))
+        });
+    }
+    let on_the_host = [
+        "directory",
+        "is_dir",
+        "file",
+        "is_file",
+        "link",
+        "is_link",
+        "exists",
+        "link_exists",
+        "same_file",
+        "is_same_file",
+        "mount",
+        "is_mount",
+        "vaulted_file",
+    ];
+    for name in on_the_host {
+        engine.add_test(name, move |_: More| -> Result<bool, Error> {
+            Err(wrong(format!(
+                "the test {name} looks at the host, which no template may; set a variable instead"
+            )))
+        });
+    }
+    for name in ["subset", "issubset"] {
+        engine.add_test(
+            name,
+            |Given(left): Given, Given(right): Given| -> Result<bool, Error> {
+                let right = items(&right)?;
+                Ok(items(&left)?.iter().all(|item| right.contains(item)))
+            },
+        );
+    }
+    for name in ["superset", "issuperset"] {
+        engine.add_test(
+            name,
+            |Given(left): Given, Given(right): Given| -> Result<bool, Error> {
+                let left = items(&left)?;
+                Ok(items(&right)?.iter().all(|item| left.contains(item)))
+            },
+        );
+    }
     engine.add_test(
         "contains",
         |Given(left): Given, Given(item): Given| -> Result<bool, Error> {
@@ -68,6 +109,75 @@ pub(super) fn register(engine: &mut Environment<'static>) {
             Ok(items(&left)?.contains(&item))
         },
     );
+}
+
+/// What became of a task, as its registered result says.
+fn register_outcomes(engine: &mut Environment<'static>) {
+    let outcomes: [(&str, &str, bool); 15] = [
+        ("failed", "failed", true),
+        ("failure", "failed", true),
+        ("succeeded", "failed", false),
+        ("success", "failed", false),
+        ("successful", "failed", false),
+        ("reachable", "unreachable", false),
+        ("unreachable", "unreachable", true),
+        ("timedout", "timedout", true),
+        ("changed", "changed", true),
+        ("change", "changed", true),
+        ("skipped", "skipped", true),
+        ("skip", "skipped", true),
+        ("finished", "finished", true),
+        ("started", "started", true),
+        ("escaped", "__html__", true),
+    ];
+    for (name, key, wanted) in outcomes {
+        engine.add_test(name, move |Given(result): Given| -> Result<bool, Error> {
+            if key == "__html__" {
+                return Ok(false);
+            }
+            if result.kind() != ValueKind::Map {
+                return Err(wrong(format!(
+                    "the test {name} takes a task's result, not a {}",
+                    result.kind()
+                )));
+            }
+            Ok(result.get_item(&Value::from(key))?.is_true() == wanted)
+        });
+    }
+}
+
+fn register_uris(engine: &mut Environment<'static>) {
+    let scheme = |text: &str| -> String {
+        let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
+        let is_one = scheme
+            .chars()
+            .all(|char| char.is_ascii_alphanumeric() || "+-.".contains(char));
+        if is_one {
+            scheme.to_lowercase()
+        } else {
+            String::new()
+        }
+    };
+    let among = move |text: &str, schemes: Option<Value>| -> Result<bool, Error> {
+        match schemes.filter(|schemes| !schemes.is_none()) {
+            None => Ok(true),
+            Some(schemes) => Ok(items(&schemes)?.contains(&Value::from(scheme(text)))),
+        }
+    };
+    engine.add_test("uri", move |Given(value): Given, schemes: Option<Value>| {
+        among(value.as_str().unwrap_or_default(), schemes)
+    });
+    engine.add_test("url", move |Given(value): Given, schemes: Option<Value>| {
+        let text = value.as_str().unwrap_or_default();
+        let rest = text.split_once(':').map_or(text, |(_, rest)| rest);
+        let has_host = rest
+            .strip_prefix("//")
+            .is_some_and(|rest| !rest.starts_with(['/', '?', '#']) && !rest.is_empty());
+        Ok::<_, Error>((has_host || scheme(text) == "file") && among(text, schemes)?)
+    });
+    engine.add_test("urn", move |Given(value): Given| {
+        scheme(value.as_str().unwrap_or_default()) == "urn"
+    });
 }
 
 /// `'22.04' is version('20.04', '>=')`, in the loose way that is Ansible's default.
@@ -92,7 +202,7 @@ fn version(Given(have): Given, rest: More) -> Result<bool, Error> {
     if have.is_empty() || want.is_empty() {
         return Err(wrong("the version test got an empty version"));
     }
-    let order = compare(&have, &want);
+    let order = compare(&have, &want)?;
     Ok(match operator.as_str() {
         "==" | "=" | "eq" => order.is_eq(),
         "!=" | "<>" | "ne" => order.is_ne(),
@@ -136,6 +246,14 @@ fn parts(version: &str) -> Vec<Part> {
     parts
 }
 
-fn compare(have: &str, want: &str) -> Ordering {
-    parts(have).cmp(&parts(want))
+/// Fails where a number would have to be less or more than a word.
+fn compare(have: &str, want: &str) -> Result<Ordering, Error> {
+    let (have, want) = (parts(have), parts(want));
+    let differing = have.iter().zip(&want).find(|(left, right)| left != right);
+    match differing {
+        Some((Part::Number(_), Part::Word(_)) | (Part::Word(_), Part::Number(_))) => Err(wrong(
+            "the version test cannot compare a number with a word",
+        )),
+        _ => Ok(have.cmp(&want)),
+    }
 }

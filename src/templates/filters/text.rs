@@ -25,9 +25,6 @@ pub(super) fn register(engine: &mut Environment<'static>) {
     );
     engine.add_filter("type_debug", type_debug);
     engine.add_filter("comment", comment);
-    engine.add_filter("password_hash", |Given(_): Given, _: More| -> Result<Value, Error> {
-        Err(wrong("password_hash is not supported; hash the password outside and keep the hash in a variable"))
-    });
     engine.add_function("undef", |hint: Option<String>| -> Result<Value, Error> {
         Err(wrong(hint.unwrap_or_else(|| {
             "mandatory variable has not been overridden".into()

@@ -33,6 +33,35 @@ pub(super) fn register(engine: &mut Environment<'static>) {
             inventory::from_str("from_yaml", &text).map_err(|error| wrong(error.to_string()))?;
         Ok(values::plain(&document.value))
     });
+    engine.add_filter(
+        "from_yaml_all",
+        |Given(text): Given| -> Result<Value, Error> {
+            let text = python::str_of(&text)?;
+            let mut documents = vec![String::new()];
+            for line in text.lines() {
+                match (line.strip_prefix("---"), documents.last_mut()) {
+                    (Some(rest), last) if rest.is_empty() || rest.starts_with(' ') => {
+                        match last.filter(|last| last.trim().is_empty()) {
+                            Some(last) => *last = rest.to_owned(),
+                            None => documents.push(rest.to_owned()),
+                        }
+                    }
+                    (_, Some(last)) => {
+                        last.push('\n');
+                        last.push_str(line);
+                    }
+                    (_, None) => {}
+                }
+            }
+            let read = |text: &String| {
+                let document = inventory::from_str("from_yaml_all", text);
+                document
+                    .map(|document| values::plain(&document.value))
+                    .map_err(|error| wrong(error.to_string()))
+            };
+            documents.iter().map(read).collect()
+        },
+    );
 }
 
 #[derive(Clone, Copy, PartialEq)]

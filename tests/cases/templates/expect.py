@@ -1,35 +1,44 @@
 #!/usr/bin/env python3
-"""Fills the `expected` section of each case with what real Ansible renders.
+"""What real Ansible renders: fills the `expected` section of each case, or answers a test.
 
 Run with the Python of a venv that has ansible-core (and jmespath for json_query):
     venv/bin/python tests/cases/templates/expect.py [--check] [FILE.case ...]
 --check changes nothing and tells which cases would change. A case with a
 `fails` section must fail under Ansible too; its text is ours and is kept.
 Cases in different/ are known not to be met; name them to fill them.
+    venv/bin/python tests/cases/templates/expect.py --serve
+answers questions, one JSON object in a line each: {"template": TEXT} with
+"vars" (YAML), "vault" (a password) and "files" (name -> text, for include)
+gets {"text": …} or {"error": …}; {"plugins": true} gets the names of all filters and tests.
 """
+import functools
 import json
 import pathlib
 import re
 import sys
 import tempfile
 
+import jinja2
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible.parsing import vault
 from ansible.parsing.vault import VaultSecret
-from ansible.plugins.loader import filter_loader, init_plugin_loader
+from ansible.plugins.loader import filter_loader, init_plugin_loader, test_loader
 from ansible.template import Templar
 from ansible.utils.display import Display
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 
 try:  # ansible-core 2.19 and later
+    from ansible._internal._templating._template_vars import generate_ansible_template_vars
     from ansible.template import trust_as_template
 except ImportError:
     def trust_as_template(text):
         return text
 
 HERE = pathlib.Path(__file__).parent
+# The template module's own defaults.
+OVERRIDES = {"trim_blocks": True, "lstrip_blocks": False, "newline_sequence": "\n"}
 JSON_QUERY = """
 import jmespath
 class FilterModule:
@@ -53,9 +62,10 @@ def text_of(sections, name):
     return sections.get(name)
 
 
-def render(sections):
+@functools.lru_cache(maxsize=64)
+def variables_of(yaml, password):
+    """All that a template sees, as the template module's task would."""
     loader = DataLoader()
-    password = text_of(sections, "vault") or "none"
     secrets = [("default", VaultSecret(password.encode()))]
     loader.set_vault_secrets(secrets)
     if hasattr(vault, "VaultSecretsContext"):
@@ -63,7 +73,7 @@ def render(sections):
         vault.VaultSecretsContext.initialize(vault.VaultSecretsContext(secrets))
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "vars.yml")
-        path.write_bytes((text_of(sections, "vars") or "").encode())
+        path.write_bytes(yaml.encode())
         try:
             variables = loader.load_from_file(str(path), trusted_as_template=True)
         except TypeError:
@@ -76,13 +86,75 @@ def render(sections):
     manager._hostvars = HostVars(inventory=inventory, variable_manager=manager, loader=loader)
     everything = manager.get_vars(host=inventory.get_host(host))
     everything["vars"] = everything.copy()
-    template = trust_as_template(text_of(sections, "template"))
-    templar = Templar(loader=loader, variables=everything)
-    try:  # as plugins/action/template.py of 2.18 does
-        result = templar.do_template(template, preserve_trailing_newlines=True, escape_backslashes=False)
-    except AttributeError:
-        result = templar.template(template, escape_backslashes=False)
+    return loader, everything
+
+
+def render(template, yaml="", password="none", files=None):
+    """As plugins/action/template.py does."""
+    loader, everything = variables_of(yaml, password)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in (files or {}).items():
+            path = pathlib.Path(folder, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(text.encode())
+        path = pathlib.Path(folder, "template.j2")
+        path.write_bytes(template.encode())
+        template = trust_as_template(loader.get_text_file_contents(str(path)))
+        search = [str(pathlib.Path(folder, "templates")), folder]
+        templar = Templar(loader=loader, variables=everything)
+        try:
+            seen = everything | generate_ansible_template_vars("template.j2", str(path), str(path))
+            seen |= everything
+            templar = templar.copy_with_new_env(searchpath=search, available_variables=seen)
+            result = templar.template(template, escape_backslashes=False, overrides=OVERRIDES)
+        except NameError:  # ansible-core before 2.19
+            templar.environment.loader.searchpath = search
+            result = templar.do_template(template, preserve_trailing_newlines=True, escape_backslashes=False)
     return "" if result is None else str(result)
+
+
+def render_case(sections):
+    files = {name[5:].removesuffix(" (json)"): text_of(sections, name.removesuffix(" (json)"))
+             for name in sections if name.startswith("file ")}
+    return render(text_of(sections, "template"), text_of(sections, "vars") or "",
+                  text_of(sections, "vault") or "none", files)
+
+
+def message(error):
+    """An error with all that led to it."""
+    parts = []
+    while error is not None:
+        parts.append(str(error))
+        error = error.__cause__
+    return ": ".join(parts)
+
+
+def plugins():
+    environment = Templar(loader=DataLoader(), variables={}).copy_with_new_env().environment
+    def names(loader, known):
+        own = {name.rpartition(".")[2] for name in loader._plugin_instance_cache or ()}
+        for plugin in loader.all():
+            own.update([plugin.ansible_name.rpartition(".")[2]])
+        return sorted(own | set(known))
+    return {"filters": names(filter_loader, jinja2.defaults.DEFAULT_FILTERS),
+            "tests": names(test_loader, jinja2.defaults.DEFAULT_TESTS)}
+
+
+def serve():
+    out = sys.stdout
+    # Whatever prints must not end up among the answers.
+    sys.stdout = sys.stderr
+    for line in sys.stdin:
+        asked = json.loads(line)
+        try:
+            if "plugins" in asked:
+                answer = plugins()
+            else:
+                answer = {"text": render(asked["template"], asked.get("vars") or "",
+                                         asked.get("vault") or "none", asked.get("files"))}
+        except Exception as raised:
+            answer = {"error": message(raised)}
+        print(json.dumps(answer), file=out, flush=True)
 
 
 def write(path, sections, expected):
@@ -105,11 +177,13 @@ def main():
     plugins = tempfile.mkdtemp()
     pathlib.Path(plugins, "json_query.py").write_text(JSON_QUERY)
     filter_loader.add_directory(plugins)
+    if "--serve" in sys.argv:
+        return serve()
     wrong = 0
     for path in [pathlib.Path(name) for name in names] or sorted(HERE.glob("*.case")):
         sections = read(path)
         try:
-            result, error = render(sections), None
+            result, error = render_case(sections), None
         except Exception as raised:
             result, error = None, raised
         if ("fails" in sections) != (error is not None):

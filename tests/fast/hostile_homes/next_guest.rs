@@ -72,7 +72,9 @@ impl Seat {
 
     pub fn publish(&self) -> Result<(), Fault> {
         let asked = "WKSHP-Sample".parse().expect("a workshop's name");
-        let render = |_: &str, text: &str| Ok(text.replace("{{ STDID }}", "7"));
+        let render = |_: &str, text: &str, _: Option<wod::templates::Include>| {
+            Ok(text.replace("{{ STDID }}", "7"))
+        };
         let home = self.homes.open(&self.account.name)?;
         self.publisher.publish(&asked, &home, &render)
     }
