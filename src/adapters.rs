@@ -5,7 +5,7 @@ pub mod accounts_sandbox;
 pub mod directory_ldap;
 pub mod hub_jupyterhub;
 pub mod hub_none;
-mod mask;
+pub mod mask;
 pub mod notify_mail;
 pub mod registry_local;
 pub mod scripts;

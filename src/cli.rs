@@ -2,11 +2,13 @@
 
 mod actions;
 mod completions;
+mod deliver;
 mod demo;
 mod facts;
 mod follow;
 mod ingest;
 mod intake;
+mod inventory;
 mod journal;
 mod keys;
 mod lint;
@@ -15,6 +17,7 @@ mod serve;
 mod status;
 mod students;
 mod test_action;
+mod vars;
 mod vault;
 mod workshops;
 
@@ -69,8 +72,8 @@ struct Cli {
 
 #[derive(Args, Clone)]
 struct SiteArgs {
-    /// Directory with hosts and group_vars [default: /etc/wod/inventory, else ./inventory]
-    #[arg(short, long, global = true, env = "WODINVENTORY", value_name = "DIR")]
+    /// Directory with hosts and group_vars, or a hosts file beside them [default: /etc/wod/inventory, else ./inventory]
+    #[arg(short, long, global = true, env = "WODINVENTORY", value_name = "PATH")]
     inventory: Option<PathBuf>,
     /// Set a variable over the inventory's; may be repeated
     #[arg(short = 'e', long = "extra-var", global = true, value_name = "NAME=VALUE", value_parser = pair)]
@@ -95,8 +98,14 @@ enum Command {
     Render(render::Args),
     /// List the students' seats, verify that nothing is left on one
     Students(students::Args),
+    /// List the inventory, or the variables of one host, as ansible-inventory does
+    Inventory(inventory::Args),
+    /// Show variables: their values and where they come from, secrets masked
+    Vars(vars::Args),
     /// Say whether the journal is whole, and keep what is whole of a damaged one
     Journal(journal::Args),
+    /// Bring this host to what the inventory says
+    Deliver(deliver::Args),
     /// Make, list, retire and remove the keys that mails are signed with
     Keys(keys::Args),
     /// Print what workshop scripts may know of workshops and participants
@@ -134,16 +143,23 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(&args, &source),
         Command::Workshops(args) => workshops::run(&args, &source),
         Command::Students(args) => students::run(&args, &source),
+        Command::Inventory(args) => inventory::run(&args, &source),
+        Command::Vars(args) => vars::run(&args, &source),
         Command::Render(args) => render::run(&args, &source),
         Command::Journal(args) => journal::run(&args, &source),
         Command::Keys(args) => keys::run(&args, &source),
         Command::Facts(args) => facts::run(&args, &source),
         Command::Vault(args) => vault::run(&args, &source),
+        Command::Deliver(args) => return end(deliver::run(&args, &source)),
         Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => completions::run(&args, Cli::command()),
     };
+    end(done.map(|exit| exit as u8))
+}
+
+fn end(done: anyhow::Result<u8>) -> ExitCode {
     match done {
-        Ok(exit) => ExitCode::from(exit as u8),
+        Ok(exit) => ExitCode::from(exit),
         Err(e) => {
             eprintln!("wod: {e:#}");
             let unready = e.is::<site::Misconfigured>() || e.is::<NotReady>();

@@ -5,6 +5,7 @@
 pub mod adapters;
 pub mod cli;
 pub mod content;
+pub mod deliver;
 pub mod domain;
 pub mod engine;
 pub mod exec;

@@ -23,5 +23,7 @@ pub use error::{Cause, Error, Result, shown};
 pub use fsuser::{Account, as_user};
 pub use own::{Owned, Ownership, own_tree};
 pub use remove::{Removed, remove_tree};
-pub use residue::{Crowd, find_open, find_owned, remove_owned, remove_unfinished};
+pub use residue::{
+    Crowd, find_open, find_owned, remove_abandoned, remove_owned, remove_unfinished,
+};
 pub use sys::{Kind, Stat};

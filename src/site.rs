@@ -1,21 +1,24 @@
 //! From an inventory on disk to the parts of a running backend: the one place that knows every
 //! adapter. Each part gets only the settings that it needs.
 
+mod deliver;
 mod facts;
 mod ground;
+mod host;
 mod keys;
 mod lint;
 mod preview;
+mod scope;
 mod state;
 mod vault;
 
 pub use facts::{Facts, NoFacts, Seated};
 pub use keys::KeyFile;
 pub use lint::{lint_defaults, shelf_of};
-pub use state::{EngineLock, State};
+pub use scope::{inventory, vault_passwords};
+pub use state::{HostLock, State};
 pub use vault::{PasswordSource, VaultId, of_environment as vault_environment, vault_id};
 
-use std::cell::Cell;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,15 +35,15 @@ use crate::adapters::scripts::{self, ScriptUser, WorkshopScripts};
 use crate::content::{
     Admin, Compiler, Homes, HomesConfig, PassFiles, Publisher, PublisherConfig, Variables,
 };
-use crate::domain::{Secret, Workshop};
+use crate::domain::{AskedWorkshop, Secret, Student, Workshop};
 use crate::engine::{self, Content, Engine, Ports, retry};
 use crate::intake::gate::{Policy, SeatsKnown};
 use crate::intake::gatefile;
 use crate::intake::spool::Reader;
-use crate::inventory::{self, AccountsKind, HubSettings, Settings, Sources, Vars};
+use crate::inventory::{AccountsKind, HubSettings, Settings, Wrong};
 use crate::journal::Journal;
 use crate::ports::{Accounts, Directory, Fault, Hub, Notify, Registry, SeatMap};
-use crate::templates::{Passwords, Scope};
+use crate::templates::Scope;
 
 /// Where a site's inventory is, and what the command line puts over it.
 #[derive(Debug, Clone)]
@@ -55,6 +58,8 @@ pub struct Site {
     pub settings: Settings,
     pub state: State,
     scope: Scope,
+    /// What is odd about the inventory and stops nothing.
+    warnings: Vec<String>,
 }
 
 /// Everything that is wrong with a configuration, one line each.
@@ -63,6 +68,15 @@ pub struct Site {
 pub struct Misconfigured {
     inventory: String,
     problems: Vec<String>,
+}
+
+impl Misconfigured {
+    fn new(source: &Source, problems: Vec<String>) -> Misconfigured {
+        Misconfigured {
+            inventory: source.inventory.display().to_string(),
+            problems,
+        }
+    }
 }
 
 fn listed(problems: &[String]) -> String {
@@ -74,7 +88,6 @@ fn listed(problems: &[String]) -> String {
 
 type Look<'a> = &'a dyn Fn(&Scope, &str) -> Result<Option<serde_json::Value>, String>;
 
-const SYSTEM_FILE: &str = "/etc/wod.yml";
 /// What a signature's time and ours may differ by, beyond the window.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(30);
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
@@ -82,36 +95,44 @@ const LONGEST_DELAY: Duration = Duration::from_secs(60);
 impl Site {
     pub fn load(source: &Source) -> Result<Site, Misconfigured> {
         Site::load_with(source, &|scope, name| {
-            scope.get(name).map_err(|e| e.to_string())
+            scope.get(name).map_err(|e| why(scope, name, &e.message))
         })
     }
 
     /// `look` says what a setting is.
     fn load_with(source: &Source, look: Look<'_>) -> Result<Site, Misconfigured> {
-        let wrong = |problems| Misconfigured {
-            inventory: source.inventory.display().to_string(),
-            problems,
-        };
-        let problem = match source.inventory.metadata() {
-            Ok(there) if there.is_dir() => None,
-            Err(e) if e.kind() == ErrorKind::PermissionDenied => {
-                Some(format!("{e}; run wod with sudo"))
-            }
-            _ => Some("there is no such directory; name it with --inventory".to_owned()),
-        };
-        if let Some(problem) = problem {
-            return Err(wrong(vec![problem]));
-        }
-        let scope = load_scope(source).map_err(wrong)?;
+        let wrong = |problems| Misconfigured::new(source, problems);
+        exists(source).map_err(wrong)?;
+        let (scope, warnings) = scope::load(source).map_err(wrong)?;
         let lookup = |name: &str| look(&scope, name);
         let settings = Settings::read(&lookup)
-            .map_err(|all| wrong(all.iter().map(ToString::to_string).collect()))?;
+            .map_err(|all| wrong(all.iter().map(|one| placed(&scope, one)).collect()))?;
         let state = State::new(&settings.state_dir);
         Ok(Site {
             settings,
             state,
             scope,
+            warnings,
         })
+    }
+
+    /// Logs what is odd about the inventory.
+    pub fn warn(&self) {
+        for warning in &self.warnings {
+            tracing::warn!("{warning}");
+        }
+    }
+
+    /// The variables of the inventory, for this host.
+    pub fn variables(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// The variables that a seat's templates see.
+    pub fn seat_variables(&self, asked: &AskedWorkshop, student: Student) -> Result<Scope, Fault> {
+        let content = self.content()?;
+        let pass_files = content.pass_files.paths(&asked.name, student);
+        content.variables.seat(asked, student, pass_files)
     }
 
     /// WODUSER as the host knows it; None in a sandbox.
@@ -362,87 +383,28 @@ fn policy(settings: &Settings, workshops: &[Workshop], seats: &SeatMap) -> Polic
     }
 }
 
-/// The private overlay is named by variables of the public part, so that is read first; and the
-/// vault's password by variables, too, so files that are vaulted as a whole are read last.
-fn load_scope(source: &Source) -> Result<Scope, Vec<String>> {
-    let mut sources = Sources {
-        inventory_dir: Some(source.inventory.clone()),
-        system_file: Some(PathBuf::from(SYSTEM_FILE)),
-        set: source.set.clone(),
-        ..Sources::default()
+/// Whether there is an inventory that we may look at.
+fn exists(source: &Source) -> Result<(), Vec<String>> {
+    let problem = match source.inventory.metadata() {
+        Ok(_) => return Ok(()),
+        Err(e) if e.kind() == ErrorKind::PermissionDenied => format!("{e}; run wod with sudo"),
+        Err(_) => "there is no such directory; name it with --inventory".to_owned(),
     };
-    let (first, _) = load_open(&sources)?;
-    let first = Scope::new(first, Passwords::default());
-    let path = |name: &str| text(&first, name).map(PathBuf::from);
-    sources.group = text(&first, "WODGROUP");
-    sources.private_dir =
-        path("WODANSIBLEPRIVDIR").or_else(|| Some(path("WODPRIVDIR")?.join("ansible")));
-    let (open, is_all) = load_open(&sources)?;
-    let passwords = site_passwords(&open, sources.private_dir.as_deref())?;
-    if is_all {
-        return Ok(Scope::new(open, passwords));
-    }
-    let unlock = |envelope: &str| match passwords.open(envelope) {
-        Ok(text) => Ok(text.expose().to_owned()),
-        Err(e) => Err(e.to_string()),
-    };
-    let vars = told(inventory::load_with(&sources, Some(&unlock)))?;
-    Ok(Scope::new(vars, passwords))
+    Err(vec![problem])
 }
 
-/// What can be read without a vault password, and whether that is all.
-fn load_open(sources: &Sources) -> Result<(Vars, bool), Vec<String>> {
-    let is_all = Cell::new(true);
-    let pass_over = |_: &str| {
-        is_all.set(false);
-        Ok("{}".to_owned())
-    };
-    let vars = told(inventory::load_with(sources, Some(&pass_over)))?;
-    Ok((vars, is_all.get()))
+/// Why a setting has no value; name and place are told with every wrong one.
+fn why(scope: &Scope, name: &str, message: &str) -> String {
+    let place = scope.stated(name).map(|variable| &variable.origin);
+    let own = place.and_then(|place| message.strip_prefix(&format!("variable {name} ({place}): ")));
+    own.unwrap_or(message).to_owned()
 }
 
-fn told(loaded: Result<Vars, Vec<inventory::Problem>>) -> Result<Vars, Vec<String>> {
-    loaded.map_err(|all| all.iter().map(ToString::to_string).collect())
-}
-
-/// VAULTPWD, then `vault_secret`, then what Ansible's environment names. The first one seals.
-fn site_passwords(vars: &Vars, private_dir: Option<&Path>) -> Result<Passwords, Vec<String>> {
-    let wrong = |line| vec![line];
-    let scope = Scope::new(vars.clone(), Passwords::default());
-    let mut named: Vec<(Option<String>, Secret)> = Vec::new();
-    named.extend(text(&scope, "VAULTPWD").map(|password| (None, Secret::new(password))));
-    if let Some(dir) = private_dir {
-        let password = vault::of_site(dir).map_err(wrong)?;
-        named.extend(password.map(|password| (None, password)));
-    }
-    named.extend(vault::of_environment().map_err(wrong)?);
-    let mut distinct: Vec<(Option<String>, Secret)> = Vec::new();
-    for one in named {
-        if !distinct.contains(&one) {
-            distinct.push(one);
-        }
-    }
-    Ok(Passwords::new(distinct))
-}
-
-/// The vault passwords of a site, whatever else is wrong with its settings; none where there is
-/// no inventory.
-pub fn vault_passwords(source: &Source) -> Result<Passwords, Misconfigured> {
-    match source.inventory.metadata() {
-        Err(e) if e.kind() == ErrorKind::NotFound => {
-            let wrong = |line| Misconfigured {
-                inventory: "the environment".to_owned(),
-                problems: vec![line],
-            };
-            Ok(Passwords::new(vault::of_environment().map_err(wrong)?))
-        }
-        _ => {
-            let loaded = load_scope(source).map_err(|problems| Misconfigured {
-                inventory: source.inventory.display().to_string(),
-                problems,
-            })?;
-            Ok(loaded.passwords().clone())
-        }
+/// A wrong setting with the place that states it.
+fn placed(scope: &Scope, wrong: &Wrong) -> String {
+    match scope.stated(&wrong.name) {
+        Some(variable) => format!("{}: {wrong}", variable.origin),
+        None => wrong.to_string(),
     }
 }
 

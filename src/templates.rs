@@ -6,6 +6,7 @@
 mod engine;
 mod environment;
 mod filters;
+mod hosts;
 pub mod inspect;
 mod mutable;
 mod python;
@@ -18,5 +19,6 @@ mod vault;
 
 pub use environment::{Include, Renderer, TemplateError};
 pub use filters::{Known, known};
+pub use hosts::Hosts;
 pub use scope::{Export, Exports, Scope};
 pub use vault::{Opened, Passwords, Plain, VaultError, is_sealed, seal};

@@ -85,6 +85,13 @@ list_packages() {
     package util-linux unshare
     package procps pgrep
     package faketime faketime
+    # The checkers of what wod deliver puts on a host; a firewall to look at.
+    package systemd systemd-analyze
+    package sudo visudo
+    package fail2ban fail2ban-regex
+    package logrotate logrotate
+    package ufw ufw
+    package procmail procmail
 }
 
 install_packages() {

@@ -9,6 +9,7 @@ const MASK: &[u8] = b"***";
 const SHORTEST_ENCODED: usize = 4;
 
 /// Holds back what may be the beginning of a secret until more has come.
+#[derive(Clone)]
 pub struct Masker {
     patterns: Vec<Vec<u8>>,
     starts: [bool; 256],

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::cli::{Exit, NotReady};
 use crate::domain::Time;
 use crate::journal::{self, Salvaged};
-use crate::site::{EngineLock, Site, Source};
+use crate::site::{HostLock, Site, Source};
 
 const ABOUT: &str = "\
 Each row of the journal has a checksum, each action's events are a chain, and journal.head beside
@@ -46,7 +46,7 @@ enum Command {
 
 pub fn run(args: &Args, source: &Source) -> anyhow::Result<Exit> {
     let site = Site::load(source)?;
-    let _lock: EngineLock = site.state.lock().map_err(|e| NotReady(e.into()))?;
+    let _lock: HostLock = site.state.lock().map_err(|e| NotReady(e.into()))?;
     let path = site.state.journal();
     match &args.command {
         Command::Check => {

@@ -21,7 +21,7 @@ use crate::engine::{Engine, Loop, Stop};
 use crate::exec::{Cmd, Service};
 use crate::intake::confine;
 use crate::journal::Journal;
-use crate::site::{EngineLock, KeyFile, Site, Source};
+use crate::site::{HostLock, KeyFile, Site, Source};
 
 #[derive(clap::Args)]
 pub struct Args {}
@@ -35,6 +35,7 @@ const PORT_PATIENCE: Duration = Duration::from_secs(2);
 pub fn run(_: &Args, source: &Source) -> anyhow::Result<Exit> {
     leave_no_core()?;
     let site = Site::load(source)?;
+    site.warn();
     let ready = prepare(&site).map_err(NotReady)?;
     let ran = ready
         .engine
@@ -66,7 +67,7 @@ struct Ready {
     engine: Arc<Engine>,
     own: Loop,
     intake: Option<Intake>,
-    _lock: EngineLock,
+    _lock: HostLock,
 }
 
 fn prepare(site: &Site) -> anyhow::Result<Ready> {

@@ -16,6 +16,7 @@ pub struct Args {
 
 pub fn run(args: &Args, source: &Source) -> anyhow::Result<Exit> {
     let site = Site::load(source)?;
+    site.warn();
     let journal = journal_of(&site)?;
     let running = site.state.is_engine_running();
     let mut held = Vec::new();

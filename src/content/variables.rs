@@ -55,7 +55,7 @@ impl Variables {
         }))
     }
 
-    /// All variables of a seat.
+    /// All variables of this seat as they are now; a pass file counts if it is there.
     pub fn seat(
         &self,
         asked: &AskedWorkshop,
@@ -80,10 +80,7 @@ impl Variables {
             })?;
         }
         let text = |name: &str, text: &str| (name.to_owned(), Value::Unsafe(text.to_owned()));
-        let files = vars
-            .iter()
-            .map(|(name, variable)| (name.to_owned(), variable.value.clone()));
-        Ok(self.base.with(files).with([
+        Ok(self.base.with_vars(&vars).with([
             ("STDID".to_owned(), Value::Int(student.number().into())),
             text("CHALLENGE", &asked.asked()),
             text("WORKSHOP", name.as_str()),

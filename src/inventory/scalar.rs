@@ -29,7 +29,7 @@ static TIMESTAMP: LazyLock<Regex> = LazyLock::new(|| {
 
 static DATE: LazyLock<Regex> = LazyLock::new(|| pattern(r"[0-9]{4}-[0-9]{2}-[0-9]{2}"));
 
-fn pattern(alternatives: &str) -> Regex {
+pub(super) fn pattern(alternatives: &str) -> Regex {
     Regex::new(&format!("^(?:{alternatives})$")).expect("the pattern is a constant")
 }
 

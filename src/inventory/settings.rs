@@ -57,6 +57,8 @@ pub struct Settings {
     pub scripts: PathBuf,
     pub private_scripts: Option<PathBuf>,
     pub skeletons: Vec<PathBuf>,
+    /// Templates of the host's own files, the overlay's first.
+    pub sys_dirs: Vec<PathBuf>,
     pub variables_dirs: Vec<PathBuf>,
     pub pass_dir: Option<PathBuf>,
     pub trash: Duration,
@@ -143,6 +145,14 @@ fn read(of: &mut Reader<'_>) -> Settings {
         .into_iter()
         .flatten()
         .filter(|dir| dir.is_dir())
+        .collect(),
+        sys_dirs: [
+            of.path("WODSYSPRIVDIR")
+                .or_else(|| Some(private.as_ref()?.join("sys"))),
+            Some(of.path_or("WODSYSDIR", "/usr/share/wod/sys")),
+        ]
+        .into_iter()
+        .flatten()
         .collect(),
         pass_dir: of
             .path("WODANSIBLEPRIVDIR")

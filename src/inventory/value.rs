@@ -3,8 +3,9 @@
 //! Nothing is rendered or decrypted here.
 
 /// A value as a file states it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub enum Value {
+    #[default]
     Null,
     Bool(bool),
     /// Wide enough for every number a configuration has met; what is wider
@@ -31,6 +32,18 @@ impl Value {
         match self {
             Value::Text(text) | Value::Unsafe(text) => Some(text),
             _ => None,
+        }
+    }
+
+    /// Whether Python takes it for false.
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Value::Null | Value::Bool(false) | Value::Int(0) => true,
+            Value::Float(number) => *number == 0.0,
+            Value::Text(text) | Value::Unsafe(text) => text.is_empty(),
+            Value::List(items) => items.is_empty(),
+            Value::Map(map) => map.is_empty(),
+            Value::Bool(true) | Value::Int(_) | Value::Vault(_) => false,
         }
     }
 

@@ -17,12 +17,31 @@ const MAX_DEPTH: usize = 100;
 const MAX_VALUES: usize = 1_000_000;
 
 /// A file as it was read.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Document {
     pub value: Value,
-    /// The line (from 1) of each text key of the outermost mapping.
+    /// The line (from 1) of each key of the outermost mapping.
     pub lines: HashMap<String, usize>,
+    /// The same for keys further in, by the keys that lead there, with [`BETWEEN`] after each.
+    inner: HashMap<String, usize>,
     pub warnings: Vec<Warning>,
+}
+
+/// No key of a hosts file has it.
+const BETWEEN: char = '\u{1f}';
+/// Keys deeper than this have no line of their own.
+const MAX_PLACES: usize = 24;
+
+impl Document {
+    /// The line of a key, or of the nearest one around it that has a line; 0 when none has.
+    pub(super) fn line_of(&self, path: &[String]) -> usize {
+        let joined = |keys: &[String]| keys.iter().map(|key| format!("{key}{BETWEEN}")).collect();
+        let lines = (1..=path.len()).rev().filter_map(|len| match len {
+            1 => self.lines.get(&path[0]),
+            len => self.inner.get::<String>(&joined(&path[..len])),
+        });
+        lines.copied().next().unwrap_or(0)
+    }
 }
 
 /// Something odd that does not stop the reading.
@@ -60,6 +79,7 @@ pub fn from_str(file: &str, text: &str) -> Result<Document, YamlError> {
     Ok(Document {
         value: builder.root.unwrap_or(Value::Null),
         lines: builder.lines,
+        inner: builder.inner,
         warnings: builder.warnings,
     })
 }
@@ -98,6 +118,7 @@ struct Builder<'a> {
     documents: usize,
     values: usize,
     lines: HashMap<String, usize>,
+    inner: HashMap<String, usize>,
     warnings: Vec<Warning>,
 }
 
@@ -111,6 +132,7 @@ impl Builder<'_> {
             documents: 0,
             values: 0,
             lines: HashMap::new(),
+            inner: HashMap::new(),
             warnings: Vec::new(),
         }
     }
@@ -317,8 +339,19 @@ impl Builder<'_> {
                 message: format!("key {} occurs twice, the last one counts", identity(key)),
             });
         }
-        if is_outermost && let Some(name) = key.as_text() {
-            self.lines.insert(name.to_owned(), at.line());
+        let name = super::vars::key_text(key);
+        if is_outermost {
+            self.lines.insert(name, at.line());
+        } else if self.open.len() <= MAX_PLACES {
+            let around = self.open.iter().filter_map(|open| match &open.kind {
+                Kind::Map(map) => match &map.key {
+                    Some(Key::Plain(key, _)) => Some(super::vars::key_text(key)),
+                    _ => None,
+                },
+                Kind::List(_) => None,
+            });
+            let path = around.chain([name]).map(|key| format!("{key}{BETWEEN}"));
+            self.inner.insert(path.collect(), at.line());
         }
     }
 }
@@ -339,7 +372,7 @@ fn core_or_own(tag: &Tag) -> (bool, &str) {
 }
 
 /// What makes two keys the same key: as in Python `1` and `"1"` differ, `1` and `true` do not.
-fn identity(key: &Value) -> String {
+pub(super) fn identity(key: &Value) -> String {
     match key {
         Value::Text(text) | Value::Unsafe(text) => format!("`{text}`"),
         Value::Bool(flag) => i128::from(*flag).to_string(),

@@ -297,6 +297,18 @@ impl Dir {
             .map(drop)
     }
 
+    /// As `write_durable`; the file belongs to `owner` before it can be seen.
+    pub fn write_owned_durable(
+        &self,
+        rel: &Path,
+        bytes: &[u8],
+        mode: u32,
+        owner: Owner,
+    ) -> Result<()> {
+        self.put(rel, &mut &bytes[..], mode, Some(owner), Durability::Synced)
+            .map(drop)
+    }
+
     /// As `write`, from an open file, at most `limit` bytes. Returns the bytes written.
     pub(super) fn write_from(&self, rel: &Path, from: File, mode: u32, limit: u64) -> Result<u64> {
         let mut from = from.take(limit.saturating_add(1));

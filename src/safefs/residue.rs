@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 
 use crate::safefs::acl::{self, Which};
 use crate::safefs::dir::Dir;
@@ -124,6 +125,25 @@ pub fn remove_unfinished(root: &Dir) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Removes from this very directory what a process was writing that is no more.
+pub fn remove_abandoned(dir: &Dir) -> Result<()> {
+    for entry in dir.entries()? {
+        let gone = |pid| test_kill_process(pid) == Err(Errno::SRCH);
+        if entry.kind == Kind::File && writer(&entry.name).is_some_and(gone) {
+            dir.remove_file(Path::new(&entry.name))?;
+        }
+    }
+    Ok(())
+}
+
+/// The process that a temporary name is of.
+fn writer(name: &OsStr) -> Option<Pid> {
+    let rest = name.to_str()?.strip_prefix(".wod-")?;
+    let first = rest.split('-').next();
+    let pid = first.filter(|_| super::dir::is_unfinished(name))?;
+    Pid::from_raw(i32::from_str_radix(pid, 16).ok()?)
 }
 
 fn find_once(

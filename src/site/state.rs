@@ -23,7 +23,7 @@ const FUNCTIONS_TEXT: &str = include_str!("../../templates/functions.sh");
 const GLANCE: Duration = Duration::from_millis(200);
 
 /// Held as long as an engine runs on the state directory.
-pub struct EngineLock {
+pub struct HostLock {
     _lock: Flock<File>,
 }
 
@@ -72,6 +72,11 @@ impl State {
 
     pub fn logs(&self) -> PathBuf {
         self.root.join("private/log")
+    }
+
+    /// What deliver remembers.
+    pub fn deliver(&self) -> PathBuf {
+        self.root.join("private/deliver")
     }
 
     pub fn sandbox_accounts(&self) -> PathBuf {
@@ -148,35 +153,30 @@ impl State {
     }
 
     /// Permanent when another engine runs here.
-    pub fn lock(&self) -> Result<EngineLock, Fault> {
-        let path = self.lock_file();
-        let file = File::options()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(|e| {
-                Fault::permanent(format!("{} cannot be opened", path.display())).because(&e)
+    pub fn lock(&self) -> Result<HostLock, Fault> {
+        locked(&self.lock_file(), || {
+            format!(
+                "another engine already runs on {}; stop it first, or give this one a \
+                 WODSTATEDIR of its own",
+                self.root.display()
+            )
+        })
+    }
+
+    /// For one run of deliver that changes something; makes what it needs. Permanent while there
+    /// is another one.
+    pub fn lock_deliver(&self) -> Result<HostLock, Fault> {
+        for (dir, mode) in [
+            (self.root.clone(), 0o711),
+            (self.root.join("private"), 0o700),
+        ] {
+            directory(&dir, mode, WHOLE).map_err(|e| {
+                Fault::permanent(format!("{} cannot be made or used", dir.display())).because(&e)
             })?;
-        let until = Instant::now() + GLANCE;
-        let mut attempt = Flock::lock(file, FlockArg::LockExclusiveNonblock);
-        loop {
-            attempt = match attempt {
-                Ok(lock) => return Ok(EngineLock { _lock: lock }),
-                // A command that only looks whether an engine runs holds it for a moment.
-                Err((file, _)) if Instant::now() < until => {
-                    std::thread::sleep(Duration::from_millis(20));
-                    Flock::lock(file, FlockArg::LockExclusiveNonblock)
-                }
-                Err(_) => {
-                    return Err(Fault::permanent(format!(
-                        "another engine already runs on {}; stop it first, or give this one a \
-                         WODSTATEDIR of its own",
-                        self.root.display()
-                    )));
-                }
-            };
         }
+        locked(&self.root.join("private/deliver.lock"), || {
+            "another wod deliver is on its way; wait for its end".to_owned()
+        })
     }
 
     /// Whether an engine runs here.
@@ -193,6 +193,30 @@ impl State {
         if let Err(e) = File::create(&file) {
             tracing::warn!("the engine cannot be woken ({e}); it looks by itself later");
         }
+    }
+}
+
+fn locked(path: &Path, taken: impl Fn() -> String) -> Result<HostLock, Fault> {
+    let file = File::options()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|e| {
+            Fault::permanent(format!("{} cannot be opened", path.display())).because(&e)
+        })?;
+    let until = Instant::now() + GLANCE;
+    let mut attempt = Flock::lock(file, FlockArg::LockExclusiveNonblock);
+    loop {
+        attempt = match attempt {
+            Ok(lock) => return Ok(HostLock { _lock: lock }),
+            // A command that only looks whether an engine runs holds it for a moment.
+            Err((file, _)) if Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(20));
+                Flock::lock(file, FlockArg::LockExclusiveNonblock)
+            }
+            Err(_) => return Err(Fault::permanent(taken())),
+        };
     }
 }
 

@@ -17,13 +17,17 @@ use crate::inventory::{Map, Origin, Value as Raw};
 
 /// Variables that refer to variables that refer to …
 const MAX_DEPTH: usize = 50;
+const CIRCLE: &str = "variables refer to each other in a circle";
 /// Filters cost no fuel, so the clock has a say too.
 const MAX_TIME: Duration = Duration::from_secs(30);
 
 /// The variables as one rendering sees them.
 pub(super) struct Resolver {
     scope: Scope,
-    progress: Mutex<Progress>,
+    /// Before the paths of another host's variables; empty for our own.
+    prefix: String,
+    /// One for all hosts that a rendering looks at.
+    progress: Arc<Mutex<Progress>>,
 }
 
 struct Progress {
@@ -50,8 +54,18 @@ impl Resolver {
         };
         Arc::new(Resolver {
             scope,
-            progress: Mutex::new(progress),
+            prefix: String::new(),
+            progress: Arc::new(Mutex::new(progress)),
         })
+    }
+
+    /// The variables of another host, for the same rendering.
+    fn beside(&self, host: &str) -> Option<Arc<Resolver>> {
+        Some(Arc::new(Resolver {
+            scope: self.scope.beside(host)?,
+            prefix: format!("hostvars['{host}']."),
+            progress: self.progress.clone(),
+        }))
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {
@@ -73,7 +87,7 @@ impl Resolver {
     /// A variable; `None` when it does not exist or refers to one that does not.
     pub fn variable(self: &Arc<Self>, name: &str) -> Option<Value> {
         match self.scope.raw(name) {
-            Some((raw, origin)) => self.lookup(name.to_owned(), raw, origin),
+            Some((raw, origin)) => self.lookup(format!("{}{name}", self.prefix), raw, origin),
             None => match name {
                 "vars" => Some(self.root()),
                 "hostvars" => Some(Value::from_object(HostVars {
@@ -86,7 +100,8 @@ impl Resolver {
 
     /// Why an existing variable counts as undefined.
     pub fn why_missing(&self, name: &str) -> Option<String> {
-        self.progress().missing.get(name).cloned()
+        let path = format!("{}{name}", self.prefix);
+        self.progress().missing.get(&path).cloned()
     }
 
     fn lookup(self: &Arc<Self>, path: String, raw: &Raw, origin: Option<&Origin>) -> Option<Value> {
@@ -96,7 +111,11 @@ impl Resolver {
         let found = match self.resolve(&path, raw, origin) {
             Ok(value) => Some(value),
             Err(error) => {
-                let message = format!("{}: {}", label(&path, origin), self.describe(&error));
+                let mut message = self.describe(&error);
+                // A circle has no outermost variable.
+                if !message.starts_with(CIRCLE) {
+                    message = format!("{}: {message}", label(&path, origin));
+                }
                 if error.kind() == ErrorKind::UndefinedError {
                     self.progress().missing.insert(path.clone(), message);
                     None
@@ -154,10 +173,7 @@ impl Resolver {
         let trouble = if let Some(start) = progress.path.iter().position(|above| above == path) {
             let mut circle = progress.path[start..].to_vec();
             circle.push(path.to_owned());
-            format!(
-                "variables refer to each other in a circle: {}",
-                circle.join(" → ")
-            )
+            format!("{CIRCLE}: {}", circle.join(" → "))
         } else if progress.path.len() >= MAX_DEPTH {
             format!("more than {MAX_DEPTH} variables refer to one another in a row")
         } else if progress.started.elapsed() > MAX_TIME {
@@ -257,7 +273,7 @@ impl Object for Resolver {
     }
 }
 
-/// `hostvars[…]`: the one host there is has the variables of the scope.
+/// `hostvars[…]`: this host has the variables of the scope, others their own.
 #[derive(Debug)]
 struct HostVars {
     resolver: Arc<Resolver>,
@@ -265,17 +281,21 @@ struct HostVars {
 
 impl Object for HostVars {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        let host = self.resolver.variable("inventory_hostname")?;
-        (host == *key).then(|| self.resolver.root())
+        if self.resolver.variable("inventory_hostname").as_ref() == Some(key) {
+            return Some(self.resolver.root());
+        }
+        Some(self.resolver.beside(key.as_str()?)?.root())
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Values(
-            self.resolver
-                .variable("inventory_hostname")
-                .into_iter()
-                .collect(),
-        )
+        let others = self.resolver.scope.host_names().iter();
+        let mut names: Vec<Value> = others.map(|name| Value::from(name.as_str())).collect();
+        if let Some(own) = self.resolver.variable("inventory_hostname")
+            && !names.contains(&own)
+        {
+            names.push(own);
+        }
+        Enumerator::Values(names)
     }
 }
 

@@ -2,27 +2,31 @@
 //!
 //! Cheap to clone and to share; nothing is resolved before it is asked for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use minijinja::value::ValueKind;
 
 use super::environment::{TemplateError, on_big_stack};
+use super::hosts::Hosts;
 use super::resolver::Resolver;
 use super::{Passwords, python, values};
-use crate::inventory::{Origin, Value, Vars};
+use crate::inventory::{HostFacts, Origin, Value, Variable, Vars};
 
 /// Variables by name, with the passwords for the vaulted ones.
 #[derive(Clone)]
 pub struct Scope {
     site: Arc<Site>,
-    over: Arc<BTreeMap<String, Value>>,
+    hosts: Arc<Hosts>,
+    over: Arc<Vars>,
 }
 
-struct Site {
+pub(super) struct Site {
     vars: Vars,
     passwords: Passwords,
+    /// Count where no file says otherwise.
+    facts: HostFacts,
 }
 
 /// One variable as a script's environment gets it.
@@ -57,32 +61,84 @@ impl fmt::Debug for Export {
 
 impl Scope {
     pub fn new(vars: Vars, passwords: Passwords) -> Scope {
+        Scope::on_host(vars, passwords, HostFacts::default(), Arc::default())
+    }
+
+    /// The variables of a host that knows of others.
+    pub fn on_host(vars: Vars, passwords: Passwords, facts: HostFacts, hosts: Arc<Hosts>) -> Scope {
         Scope {
-            site: Arc::new(Site { vars, passwords }),
+            site: Arc::new(Site {
+                vars,
+                passwords,
+                facts,
+            }),
+            hosts,
             over: Arc::default(),
+        }
+    }
+
+    /// The scope of another host of the inventory.
+    pub(super) fn beside(&self, host: &str) -> Option<Scope> {
+        let site = self.hosts.site(host, |vars, facts| Site {
+            vars,
+            passwords: self.site.passwords.clone(),
+            facts,
+        })?;
+        Some(Scope {
+            site,
+            hosts: self.hosts.clone(),
+            over: Arc::default(),
+        })
+    }
+
+    pub(super) fn host_names(&self) -> &[String] {
+        self.hosts.names()
+    }
+
+    /// A variable as the files state it; None for a fact, and for what has no file.
+    pub fn stated(&self, name: &str) -> Option<&Variable> {
+        self.over.get(name).or_else(|| self.site.vars.get(name))
+    }
+
+    /// The same scope with the variables of more files laid over it.
+    pub fn with_vars(&self, vars: &Vars) -> Scope {
+        let mut over = (*self.over).clone();
+        over.absorb(vars);
+        Scope {
+            over: Arc::new(over),
+            ..self.clone()
         }
     }
 
     /// The same scope with values laid over it. Texts among them may be
     /// templates: hand in what a participant wrote as `Value::Unsafe`.
     pub fn with(&self, extra: impl IntoIterator<Item = (String, Value)>) -> Scope {
-        let mut over = (*self.over).clone();
-        over.extend(extra);
-        Scope {
-            site: self.site.clone(),
-            over: Arc::new(over),
+        let mut over = Vars::default();
+        for (name, value) in extra {
+            over.set(name, value, Origin::none());
         }
+        self.with_vars(&over)
     }
 
     /// A variable, resolved. `None` when it is not set; fails when it does not
     /// resolve (a missing variable, a circle, a vault that stays closed).
     pub fn get(&self, name: &str) -> Result<Option<serde_json::Value>, TemplateError> {
+        let found = self.get_with_secrecy(name)?;
+        Ok(found.map(|(value, _)| value))
+    }
+
+    /// As [`Scope::get`], and whether anything on the way came out of a vault.
+    pub fn get_with_secrecy(
+        &self,
+        name: &str,
+    ) -> Result<Option<(serde_json::Value, bool)>, TemplateError> {
         if self.raw(name).is_none() {
             return Ok(None);
         }
         on_big_stack(|| {
             let resolver = Resolver::new(self.clone());
-            self.resolved(&resolver, name, values::to_json).map(Some)
+            let value = self.resolved(&resolver, name, values::to_json)?;
+            Ok(Some((value, resolver.opened_vault())))
         })
     }
 
@@ -152,19 +208,22 @@ impl Scope {
 
     /// A variable as it is stated, and where.
     pub(super) fn raw(&self, name: &str) -> Option<(&Value, Option<&Origin>)> {
-        match self.over.get(name) {
-            Some(value) => Some((value, None)),
-            None => {
-                let variable = self.site.vars.get(name)?;
-                Some((&variable.value, Some(&variable.origin)))
+        match self.stated(name) {
+            Some(variable) => {
+                let origin = &variable.origin;
+                Some((
+                    &variable.value,
+                    Some(origin).filter(|origin| origin.is_some()),
+                ))
             }
+            None => Some((self.site.facts.get(name)?, None)),
         }
     }
 
-    /// The names of all variables.
+    /// The names of all variables that are stated somewhere; facts are none of them.
     pub fn names(&self) -> BTreeSet<String> {
-        let stated = self.site.vars.iter().map(|(name, _)| name.to_owned());
-        stated.chain(self.over.keys().cloned()).collect()
+        let stated = self.site.vars.iter().chain(self.over.iter());
+        stated.map(|(name, _)| name.to_owned()).collect()
     }
 
     pub fn passwords(&self) -> &Passwords {

@@ -86,7 +86,13 @@ fn every_setting_is_explained_in_the_inventory() {
 }
 
 /// Settings for templates and for parts that are not in `settings.rs`.
-const READ_ELSEWHERE: &[&str] = &["VAULTPWD", "WODBASESTDID"];
+const READ_ELSEWHERE: &[&str] = &[
+    "VAULTPWD",
+    "WODBASESTDID",
+    "WODHUBIDLESECONDS",
+    "WODBETLSKEY",
+    "WODBETLSCERT",
+];
 
 #[test]
 fn nothing_is_explained_that_does_not_exist() {

@@ -2,6 +2,8 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests start what they like")]
 
+mod bad_inventory;
+mod deliver;
 mod docs;
 mod functions;
 mod hostile_homes;
@@ -14,4 +16,5 @@ mod samples;
 mod signature;
 mod templates;
 mod tidy;
+mod vars;
 mod vault;

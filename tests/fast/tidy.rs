@@ -83,7 +83,8 @@ const RAW_FILES: &[(&str, &str)] = &[
         "src/intake/spool.rs",
         "a directory handle, no links, checks owner and kind itself",
     ),
-    ("src/inventory/vars.rs", "reads the site's configuration"),
+    ("src/inventory/files.rs", "reads the site's configuration"),
+    ("src/inventory/hosts.rs", "reads the site's configuration"),
     (
         "src/journal/head.rs",
         "writes beside the journal, below WODSTATEDIR/private",
@@ -92,6 +93,7 @@ const RAW_FILES: &[(&str, &str)] = &[
         "src/journal/salvage.rs",
         "reads and moves the journal, below WODSTATEDIR/private",
     ),
+    ("src/site/host.rs", "reads /etc/os-release"),
     ("src/site/keys.rs", "writes below WODSTATEDIR/private"),
     (
         "src/site/state.rs",

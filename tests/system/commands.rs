@@ -369,7 +369,7 @@ fn all_wrong_settings_at_once() {
         let name = set.split_once('=').unwrap().0;
         assert!(
             err.lines()
-                .any(|line| line.starts_with(&format!("  {name} is "))),
+                .any(|line| line.starts_with(&format!("  command line: {name} is "))),
             "{name} in {err}"
         );
     }

@@ -13,6 +13,7 @@ mod bad_input;
 mod border;
 mod commands;
 mod crashes;
+mod deliver;
 mod demo;
 mod directory;
 mod faults;

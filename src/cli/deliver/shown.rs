@@ -1,0 +1,131 @@
+//! What a run of deliver shows: lines for people, objects for programs, and never a secret.
+
+use std::io::{IsTerminal, Write};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use similar::TextDiff;
+
+use crate::adapters::mask::Masker;
+use crate::cli::print_json;
+use crate::deliver::{Event, Outcome, Recap, Report, Tag, Texts};
+use crate::domain::Secret;
+
+/// Blots out secrets before anybody else sees an event.
+pub struct Masked {
+    secrets: Vec<Secret>,
+    inner: Box<dyn Report>,
+}
+
+impl Masked {
+    pub fn new(secrets: Vec<Secret>, inner: Box<dyn Report>) -> Masked {
+        Masked { secrets, inner }
+    }
+
+    fn mask(&self, text: &str) -> String {
+        Masker::new(&self.secrets).mask(text)
+    }
+}
+
+impl Report for Masked {
+    fn begins(&mut self, tag: Tag, item: &str) {
+        self.inner.begins(tag, item);
+    }
+
+    fn event(&mut self, event: &Event) {
+        let mut event = event.clone();
+        if !self.secrets.is_empty() {
+            event.line = self.mask(&event.line);
+            for Texts { before, after } in &mut event.texts {
+                *before = self.mask(before);
+                *after = self.mask(after);
+            }
+        }
+        self.inner.event(&event);
+    }
+}
+
+pub struct Lines;
+
+impl Report for Lines {
+    fn event(&mut self, event: &Event) {
+        print_json(&event.to_json());
+    }
+}
+
+/// Changes, failures and what was left out; what is right is only counted. On a terminal a line
+/// below tells what is looked at.
+pub struct People {
+    diff: bool,
+    now: Option<ProgressBar>,
+}
+
+impl People {
+    pub fn new(diff: bool) -> People {
+        let now = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new_spinner();
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} {wide_msg}") {
+                bar.set_style(style);
+            }
+            bar
+        });
+        People { diff, now }
+    }
+
+    fn print(&self, event: &Event) {
+        let mut out = std::io::stdout().lock();
+        if event.outcome != Outcome::Ok {
+            let Event {
+                tag,
+                item,
+                outcome,
+                line,
+                ..
+            } = event;
+            let _ = writeln!(out, "{:8} {tag:9} {item}: {line}", outcome.as_str());
+        }
+        for texts in event.texts.iter().filter(|_| self.diff) {
+            let diff = TextDiff::from_lines(&texts.before, &texts.after);
+            let (before, after) = (
+                format!("{} (before)", event.item),
+                format!("{} (after)", event.item),
+            );
+            let _ = write!(out, "{}", diff.unified_diff().header(&before, &after));
+        }
+    }
+}
+
+impl Report for People {
+    fn begins(&mut self, tag: Tag, item: &str) {
+        if let Some(bar) = &self.now {
+            bar.inc(1);
+            bar.set_message(format!("{tag}: {item}"));
+        }
+    }
+
+    fn event(&mut self, event: &Event) {
+        match &self.now {
+            Some(bar) => bar.suspend(|| self.print(event)),
+            None => self.print(event),
+        }
+    }
+}
+
+impl Drop for People {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.now {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+pub fn print_recap(recap: &Recap) {
+    for (tag, count) in &recap.tags {
+        println!(
+            "{tag:9} ok={} changed={} failed={} skipped={}",
+            count.ok, count.changed, count.failed, count.skipped
+        );
+    }
+    if recap.interrupted {
+        println!("stopped before the end; run it again to go on");
+    }
+}

@@ -1,0 +1,103 @@
+//! What deliver remembers between runs, below WODSTATEDIR/private/deliver: first copies of what it
+//! replaced, commands that are still to be run, past runs.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::ports::Fault;
+use crate::safefs::Dir;
+
+use super::place::{flat, of_files};
+
+/// Past runs that are kept.
+const RUNS: usize = 60;
+const LARGEST: u64 = 64 << 20;
+
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    root: PathBuf,
+}
+
+impl Ledger {
+    /// `root` is made when something is first kept in it.
+    pub fn new(root: PathBuf) -> Ledger {
+        Ledger { root }
+    }
+
+    /// A directory of root's own, to try a file in before it goes live.
+    pub fn try_out(&self) -> Result<Dir, Fault> {
+        self.dir("try")
+    }
+
+    /// Keeps what was at a path before deliver first replaced it.
+    pub fn keep_first(&self, path: &Path, bytes: &[u8]) -> Result<(), Fault> {
+        let dir = self.dir("before")?;
+        let name = PathBuf::from(flat(path));
+        match dir.stat(&name).map_err(|e| of_files(&name, &e))? {
+            Some(_) => Ok(()),
+            None => dir
+                .write_durable(&name, bytes, 0o600)
+                .map_err(|e| of_files(&name, &e)),
+        }
+    }
+
+    /// Commands that have to be run because of a change that is about to be made.
+    pub fn pending(&self) -> Result<Vec<Vec<String>>, Fault> {
+        match self.read("pending.json")? {
+            None => Ok(Vec::new()),
+            Some(value) => serde_json::from_value(value)
+                .map_err(|e| Fault::permanent("pending.json cannot be read").because(&e)),
+        }
+    }
+
+    /// On the disk before the change that wants them.
+    pub fn set_pending(&self, commands: &[Vec<String>]) -> Result<(), Fault> {
+        self.write("pending.json", &serde_json::json!(commands))
+    }
+
+    /// The last runs, newest first.
+    pub fn runs(&self) -> Result<Vec<Value>, Fault> {
+        match self.read("runs.json")? {
+            Some(Value::Array(runs)) => Ok(runs),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    pub fn add_run(&self, run: Value) -> Result<(), Fault> {
+        let mut runs = self.runs()?;
+        runs.insert(0, run);
+        runs.truncate(RUNS);
+        self.write("runs.json", &Value::Array(runs))
+    }
+
+    fn dir(&self, name: &str) -> Result<Dir, Fault> {
+        let parent = self.root.parent().unwrap_or(&self.root);
+        let own = self.root.file_name().unwrap_or_default();
+        Dir::open_root(parent)
+            .and_then(|dir| dir.make_dir(&Path::new(own).join(name), 0o700))
+            .map_err(|e| of_files(&self.root, &e))
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Value>, Fault> {
+        let dir = match Dir::open_root(&self.root) {
+            Err(e) if e.is_not_found() => return Ok(None),
+            opened => opened.map_err(|e| of_files(&self.root, &e))?,
+        };
+        match dir.read(Path::new(name), LARGEST) {
+            Err(e) if e.is_not_found() => Ok(None),
+            Err(e) => Err(of_files(Path::new(name), &e)),
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| {
+                let path = self.root.join(name);
+                let line = format!("{} is damaged; remove it", path.display());
+                Fault::permanent(line).because(&e)
+            }),
+        }
+    }
+
+    fn write(&self, name: &str, value: &Value) -> Result<(), Fault> {
+        let dir = self.dir("")?;
+        dir.write_durable(Path::new(name), value.to_string().as_bytes(), 0o600)
+            .map_err(|e| of_files(Path::new(name), &e))
+    }
+}
