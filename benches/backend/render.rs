@@ -162,6 +162,11 @@ fn playbook(venv: &Path, dir: &Path, out: &Path) -> f64 {
     for (name, place) in places {
         command.arg("-e").arg(format!("{name}={place}"));
     }
+    // Looking for a Python would only cost it time.
+    let python = venv.join("bin/python");
+    command
+        .arg("-e")
+        .arg(format!("ansible_python_interpreter={}", python.display()));
     for (name, value) in VARIABLES {
         command.arg("-e").arg(format!("{name}={value}"));
     }
