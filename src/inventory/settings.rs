@@ -118,9 +118,17 @@ fn read(of: &mut Reader<'_>) -> Settings {
     let sender = of.maybe("WODSENDER");
     let private = of.path("WODPRIVDIR");
     let group = of.maybe("WODGROUP");
-    let variables: Vec<PathBuf> = ["WODANSIBLEDIR", "WODANSIBLEPRIVDIR"]
+    // A part of the overlay that is there counts, whether somebody names it or not.
+    let mut overlay = |name: &str, part: &str| {
+        let usual = private.as_ref().map(|dir| dir.join(part));
+        of.path(name).or_else(|| usual.filter(|dir| dir.is_dir()))
+    };
+    let private_notebooks = overlay("WODPRIVNOBO", "notebooks");
+    let private_scripts = overlay("WODSCRIPTPRIVDIR", "scripts");
+    let private_variables = overlay("WODANSIBLEPRIVDIR", "ansible");
+    let variables: Vec<PathBuf> = [of.path("WODANSIBLEDIR"), private_variables.clone()]
         .into_iter()
-        .filter_map(|name| of.path(name))
+        .flatten()
         .collect();
     let in_group = |dir: &PathBuf| group.as_ref().map(|group| dir.join(group));
     Settings {
@@ -138,9 +146,9 @@ fn read(of: &mut Reader<'_>) -> Settings {
         clean: of.flag("CLEAN"),
         state_dir: of.path_or("WODSTATEDIR", "/var/lib/wod"),
         notebooks: of.path_or("WODNOBO", "/usr/share/wod/workshops"),
-        private_notebooks: of.path("WODPRIVNOBO"),
+        private_notebooks,
         scripts: of.path_or("WODSCRIPTDIR", "/usr/share/wod/workshops/scripts"),
-        private_scripts: of.path("WODSCRIPTPRIVDIR"),
+        private_scripts,
         skeletons: [
             of.path("WODSKELDIR"),
             private.as_ref().map(|dir| dir.join("skel")),
@@ -157,8 +165,7 @@ fn read(of: &mut Reader<'_>) -> Settings {
         .into_iter()
         .flatten()
         .collect(),
-        pass_dir: of
-            .path("WODANSIBLEPRIVDIR")
+        pass_dir: private_variables
             .as_ref()
             .and_then(in_group)
             .map(|dir| dir.join("pass")),
@@ -460,6 +467,22 @@ mod tests {
         ] {
             assert!(names.contains(&name), "{name} in {names:?}");
         }
+    }
+
+    #[test]
+    fn an_overlay_that_is_there_needs_no_names() {
+        let dir = tempfile::tempdir().unwrap();
+        for part in ["notebooks", "ansible"] {
+            std::fs::create_dir(dir.path().join(part)).unwrap();
+        }
+        let settings = settings(json!({
+            "WODBETOKEN": "t", "WODPRIVDIR": dir.path(), "WODGROUP": "production",
+        }))
+        .unwrap();
+        let below = |part: &str| Some(dir.path().join(part));
+        assert_eq!(settings.private_notebooks, below("notebooks"));
+        assert_eq!(settings.private_scripts, None);
+        assert_eq!(settings.pass_dir, below("ansible/production/pass"));
     }
 
     #[test]
