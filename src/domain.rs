@@ -3,6 +3,7 @@
 //! Plain values, parsed once at the border and passed on as types. No I/O here.
 
 mod action;
+pub mod near;
 mod participant;
 mod secret;
 pub mod signature;

@@ -21,9 +21,9 @@ mod vars;
 mod words;
 mod yaml;
 
-pub use facts::{DATE_FORMAT, HostFacts, Machine};
+pub use facts::{DATE_FORMAT, HOST_FACTS, HostFacts, Machine};
 pub use hosts::Inventory;
-pub use known::{KNOWN, is_secret_name, meant, nearest};
+pub use known::{KNOWN, is_secret_name, meant};
 pub use scalar::is_plain_text;
 pub use settings::{AccountsKind, HubSettings, LdapSettings, Settings, Wrong};
 pub use sources::{Sources, load, load_extra, load_with};

@@ -6,7 +6,6 @@
 mod descriptor;
 mod finding;
 mod json;
-mod near;
 mod notebook;
 mod report;
 mod rules;

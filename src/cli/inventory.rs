@@ -3,7 +3,8 @@
 use anyhow::anyhow;
 
 use crate::cli::{Exit, NotReady};
-use crate::inventory::{Problem, nearest};
+use crate::domain::near::nearest;
+use crate::inventory::Problem;
 use crate::site::{self, Source};
 
 #[derive(clap::Args)]

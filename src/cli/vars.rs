@@ -5,8 +5,9 @@ use serde_json::{Map, Value, json};
 
 use crate::adapters::mask::Masker;
 use crate::cli::{Exit, print_json};
+use crate::domain::near::nearest;
 use crate::domain::{AskedWorkshop, Secret, Student};
-use crate::inventory::{is_secret_name, nearest};
+use crate::inventory::is_secret_name;
 use crate::site::{Site, Source};
 use crate::templates::Scope;
 

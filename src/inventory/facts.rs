@@ -55,7 +55,7 @@ const DISTRIBUTIONS: &[(&str, &str, &str, &str)] = &[
 ];
 
 /// Facts that have to be gathered.
-const GATHERED: &[&str] = &[
+pub const HOST_FACTS: &[&str] = &[
     "ansible_date_time",
     "ansible_default_ipv4",
     "ansible_distribution",
@@ -121,7 +121,10 @@ impl HostFacts {
         if let Some(value) = self.place.get(name) {
             return Some(value);
         }
-        let gather = self.gather.as_ref().filter(|_| GATHERED.contains(&name))?;
+        let gather = self
+            .gather
+            .as_ref()
+            .filter(|_| HOST_FACTS.contains(&name))?;
         self.gathered.get_or_init(|| facts(&gather())).get(name)
     }
 }
@@ -356,6 +359,6 @@ mod tests {
     #[test]
     fn every_fact_is_gathered_and_no_other() {
         let names: Vec<String> = facts(&Machine::default()).into_keys().collect();
-        assert_eq!(names, GATHERED);
+        assert_eq!(names, HOST_FACTS);
     }
 }

@@ -1,6 +1,8 @@
 //! Names that the product gives a meaning to: which one a mistyped name was meant to be, and
 //! which names are those of secrets.
 
+use crate::domain::near;
+
 /// All variables that something of ours reads, beside those of workshops.
 pub const KNOWN: &[&str] = &[
     "BRANDING",
@@ -80,39 +82,7 @@ pub fn meant(name: &str) -> Option<&'static str> {
     if !name.starts_with("WOD") || KNOWN.contains(&name) {
         return None;
     }
-    nearest(name, KNOWN.iter().copied())
-}
-
-/// Of `names`, the one that is nearest to `name` and no further than a typo.
-pub fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let near = names.map(|known| {
-        // Of two that are as near, the one that is only longer or shorter.
-        let is_cut = known.starts_with(name) || name.starts_with(known);
-        ((distance(name, known), !is_cut), known)
-    });
-    let best = near
-        .filter(|((edits, _), _)| *edits <= TYPO)
-        .min_by_key(|(far, _)| *far)?;
-    Some(best.1)
-}
-
-/// Insertions, deletions, changes, and swaps of neighbours.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows = vec![(0..=b.len()).collect::<Vec<usize>>()];
-    for i in 1..=a.len() {
-        let mut row = vec![i];
-        for j in 1..=b.len() {
-            let change = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut least = change.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                least = least.min(rows[i - 2][j - 2] + 1);
-            }
-            row.push(least);
-        }
-        rows.push(row);
-    }
-    rows[a.len()][b.len()]
+    near::within(TYPO, name, KNOWN.iter().copied())
 }
 
 /// Whether a name says that its value is for nobody's eyes.

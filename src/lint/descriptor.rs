@@ -10,9 +10,9 @@ use crate::inventory::{self, Value};
 
 use super::Site;
 use super::finding::{Finding, Place};
-use super::near::{meant, nearest};
 use super::rules::{self, Rule};
 use super::source::{Source, quoted};
+use crate::domain::near::{meant, nearest};
 
 use fields::{Field, Stated};
 

@@ -8,17 +8,17 @@ use std::path::Path;
 
 use crate::content;
 use crate::domain::{StudentRange, WorkshopName};
-use crate::inventory::{self, Value};
+use crate::inventory::{self, HOST_FACTS, Value};
 use crate::safefs::{self, Kind};
 
 use super::descriptor::{self, About, Described};
 use super::finding::{Finding, Level, Place};
-use super::near::meant;
 use super::rules;
 use super::source::{MOST, Source};
 use super::template::{self, Known};
 use super::tree::{Item, Reader};
 use super::{Shelf, Site, notebook};
+use crate::domain::near::meant;
 
 use scripts::ScriptDirs;
 
@@ -330,7 +330,10 @@ impl Run<'_> {
     /// The names that templates of a workshop may use.
     fn known(&mut self, name: &str, dirs: Option<&ScriptDirs>, has_pass: bool) -> Known {
         let mut variables = self.site.variables.clone();
-        let fixed = template::OF_SEAT.iter().chain(&template::OF_HOST);
+        let fixed = template::OF_SEAT
+            .iter()
+            .chain(&template::OF_HOST)
+            .chain(HOST_FACTS);
         variables.extend(fixed.map(|name| (*name).to_owned()));
         if has_pass {
             variables.extend(["PASSSTU", "HTTPPORT"].map(str::to_owned));

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::finding::{Finding, Place};
-use super::near::{meant, nearest};
 use super::rules;
 use super::source::{Source, quoted};
+use crate::domain::near::{meant, nearest};
 
 /// What a script is for, by the first part of its name.
 const PHASES: [&str; 7] = [

@@ -10,9 +10,9 @@ use crate::templates::inspect::{self, Tag, TagKind, Trouble, WordKind};
 
 use self::scope::Scopes;
 use super::finding::{Finding, Level};
-use super::near::meant;
 use super::rules;
 use super::source::{Source, quoted};
+use crate::domain::near::meant;
 
 /// What a template may name.
 #[derive(Debug, Clone, Default)]
@@ -28,21 +28,8 @@ pub struct Known {
 pub const OF_SEAT: [&str; 5] = ["STDID", "CHALLENGE", "WORKSHOP", "MODEWS", "DIR"];
 
 /// What there is of the host and of the run, without any inventory's doing.
-pub const OF_HOST: [&str; 22] = [
+pub const OF_HOST: [&str; 9] = [
     "ansible_check_mode",
-    "ansible_date_time",
-    "ansible_default_ipv4",
-    "ansible_distribution",
-    "ansible_distribution_major_version",
-    "ansible_distribution_release",
-    "ansible_distribution_version",
-    "ansible_env",
-    "ansible_facts",
-    "ansible_fqdn",
-    "ansible_hostname",
-    "ansible_os_family",
-    "ansible_pkg_mgr",
-    "ansible_user_id",
     "group_names",
     "groups",
     "hostvars",

@@ -5,10 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::templates::inspect::{self, Tag, Word, WordKind};
+use crate::templates::inspect::{Tag, Word, WordKind};
+use crate::templates::{self, inspect};
 
 use super::Check;
-use crate::lint::near::meant;
+use crate::domain::near::meant;
 use crate::lint::rules::{self, Rule};
 use crate::lint::source::quoted;
 
@@ -32,24 +33,6 @@ const KEYWORDS: [&str; 18] = [
     "self",
     "super",
 ];
-
-/// Filters of Jinja2 and Ansible, to guess from what was meant; the engine says which exist.
-const FILTERS: &str = "abs attr b64decode b64encode basename batch bool capitalize center combine \
-    d default dict2items dictsort difference dirname e escape expanduser extract filesizeformat \
-    first flatten float format from_json from_yaml groupby hash human_readable indent int \
-    intersect ipaddr items items2dict join json_query last length list lower mandatory map max \
-    min password_hash path_join pprint product quote random realpath regex_escape \
-    regex_findall regex_replace regex_search reject rejectattr relpath replace reverse round \
-    safe select selectattr shuffle slice sort split splitext strftime string striptags subelements \
-    sum symmetric_difference ternary title tojson to_datetime to_json to_nice_json to_nice_yaml \
-    to_yaml trim truncate type_debug union unique upper urldecode urlencode urlize urlsplit \
-    wordcount wordwrap xmlattr zip zip_longest";
-
-/// The same of tests.
-const TESTS: &str = "abs all any boolean callable contains defined divisibleby eq equalto escaped \
-    even falsy false filter float ge gt in integer iterable le lower lt mapping match ne none \
-    number odd regex sameas search sequence string subset superset test true truthy undefined \
-    upper version version_compare";
 
 impl Check<'_> {
     /// A block tag: what it opens, closes and sets.
@@ -203,15 +186,16 @@ impl Check<'_> {
     /// A filter or test has to exist.
     fn named(&mut self, rule: &'static Rule, word: &Word) {
         let name = word.text.as_str();
-        let (what, exists, list): (_, fn(&str) -> bool, _) = match rule == &rules::TEMPLATE_FILTER {
-            true => ("filter", inspect::has_filter, FILTERS),
-            false => ("test", inspect::has_test, TESTS),
+        let known = templates::known();
+        let (what, exists, names): (_, fn(&str) -> bool, _) = match rule == &rules::TEMPLATE_FILTER
+        {
+            true => ("filter", inspect::has_filter, known.filters),
+            false => ("test", inspect::has_test, known.tests),
         };
         if name == "not" || exists(name) {
             return;
         }
-        let known = list.split_whitespace().filter(|name| exists(name));
-        let help = meant(name, known)
+        let help = meant(name, names.iter().copied())
             .unwrap_or_else(|| format!("use a {what} of Jinja2 or of Ansible's own collection"));
         let message = format!("there is no {what} {}", quoted(name));
         let finding = self.source.found(rule, word.at.clone(), message);

@@ -5,17 +5,28 @@ const LONGEST: usize = 64;
 
 /// The nearest of the known names, if one is near enough to be meant.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let allowed = (word.chars().count() / 3).clamp(1, 3);
+    within(allowed, word, known)
+}
+
+/// The same, no further away than so many letters to add, drop, change or swap.
+pub fn within<'a>(
+    allowed: usize,
+    word: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     let length = word.chars().count();
     if length > LONGEST {
         return None;
     }
-    let allowed = (length / 3).clamp(1, 3);
+    // Of two that are as near, the one that is only longer or shorter.
+    let is_cut = |name: &str| name.starts_with(word) || word.starts_with(name);
     known
         .into_iter()
         .filter(|name| *name != word && name.chars().count().abs_diff(length) <= allowed)
         .map(|name| (distance(&word.to_lowercase(), &name.to_lowercase()), name))
         .filter(|(distance, _)| *distance <= allowed)
-        .min()
+        .min_by_key(|(distance, name)| (*distance, !is_cut(name), *name))
         .map(|(_, name)| name)
 }
 
