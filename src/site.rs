@@ -35,7 +35,7 @@ use crate::adapters::scripts::{self, ScriptUser, WorkshopScripts};
 use crate::content::{
     Admin, Compiler, Homes, HomesConfig, PassFiles, Publisher, PublisherConfig, Variables,
 };
-use crate::domain::{AskedWorkshop, Secret, Student, Workshop};
+use crate::domain::{Secret, Workshop};
 use crate::engine::{self, Content, Engine, Ports, retry};
 use crate::intake::gate::{Policy, SeatsKnown};
 use crate::intake::gatefile;
@@ -126,13 +126,6 @@ impl Site {
     /// The variables of the inventory, for this host.
     pub fn variables(&self) -> &Scope {
         &self.scope
-    }
-
-    /// The variables that a seat's templates see.
-    pub fn seat_variables(&self, asked: &AskedWorkshop, student: Student) -> Result<Scope, Fault> {
-        let content = self.content()?;
-        let pass_files = content.pass_files.paths(&asked.name, student);
-        content.variables.seat(asked, student, pass_files)
     }
 
     /// WODUSER as the host knows it; None in a sandbox.

@@ -79,7 +79,7 @@ fn site_if_any(source: &Source) -> anyhow::Result<Option<Site>> {
     if is_usual && source.set.is_empty() && !source.inventory.exists() {
         return Ok(None);
     }
-    Ok(Some(Site::load_to_lint(source)?))
+    Ok(Some(Site::load_as_author(source)?))
 }
 
 fn shelves(args: &Args, site: Option<&Site>) -> anyhow::Result<Vec<Shelf>> {

@@ -61,7 +61,7 @@ pub struct Args {
 type Failed = RefCell<Option<(TemplateError, String)>>;
 
 pub fn run(args: &Args, source: &Source) -> anyhow::Result<Exit> {
-    let site = Site::load(source)?;
+    let site = Site::load_as_author(source)?;
     let failed = Failed::default();
     let path = Path::new(&args.what);
     let rendered = match path.is_file() {
@@ -101,7 +101,7 @@ fn file(args: &Args, site: &Site, path: &Path, failed: &Failed) -> anyhow::Resul
     let tree = Dir::open_root(root)?;
     let text = String::from_utf8(tree.read(below, LARGEST)?)
         .with_context(|| format!("{} is not UTF-8 text; templates have to be", args.what))?;
-    let include = include_below(tree, below.parent(), site.reader()?);
+    let include = include_below(tree, below.parent(), site.reader(dir));
     let scope = site.preview_scope(asked.as_ref(), args.student)?;
     let renderer = Renderer::new(scope.clone());
     let rendered = render(&renderer, &args.what, &text, Some(include), failed)?;
@@ -127,7 +127,7 @@ fn workshop(args: &Args, site: &Site, failed: &Failed) -> anyhow::Result<Rendere
     let render = |name: &str, text: &str, include: Option<Include>| {
         render(&renderer, name, text, include, failed)
     };
-    let files = site.preview_publisher()?.preview(&asked.name, &render)?;
+    let files = site.preview_publisher().preview(&asked.name, &render)?;
     Ok((files, scope))
 }
 

@@ -56,7 +56,7 @@ pub fn run(args: &Args, source: &Source) -> anyhow::Result<Exit> {
     let scope = match (&args.workshop, args.student) {
         (Some(workshop), Some(number)) => {
             let student = Student::new(number).context("--student")?;
-            site.seat_variables(workshop, student)?
+            site.preview_scope(Some(workshop), student)?
         }
         _ => site.variables().clone(),
     };

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::content::{Admin, Tree};
 use crate::lint::{self, Extent, Scripts, Shelf};
 
-use super::{Misconfigured, Site, Source};
+use super::{Misconfigured, Site, Source, why};
 
 /// Every variable that sites have, explained.
 const EXPLAINED: &str = include_str!("../../inventory/group_vars/all.yml");
@@ -16,7 +16,7 @@ const NO_ADDRESS: &str = "x.y.z.t";
 
 impl Site {
     /// A site as an author has it: without its secrets, and with no need of the hub.
-    pub fn load_to_lint(source: &Source) -> Result<Site, Misconfigured> {
+    pub fn load_as_author(source: &Source) -> Result<Site, Misconfigured> {
         Site::load_with(source, &|scope, name| {
             let text = |text: &str| Some(serde_json::Value::from(text));
             match name {
@@ -24,7 +24,7 @@ impl Site {
                 "WODLDAPPWD" => Ok(text("not looked at")),
                 // Closed in a vault, whose password an author does not have.
                 "VAULTPWD" => Ok(scope.get(name).unwrap_or_else(|_| text("not looked at"))),
-                _ => scope.get(name).map_err(|e| e.to_string()),
+                _ => scope.get(name).map_err(|e| why(scope, name, &e.message)),
             }
         })
     }
@@ -70,7 +70,7 @@ impl Site {
                 .flatten()
                 .cloned()
                 .collect(),
-                admin: self.lint_account(&settings.notebooks),
+                admin: self.reader(&settings.notebooks),
             }),
         }
     }
@@ -95,7 +95,7 @@ impl Site {
                     dir: dir.clone(),
                     shown: dir.clone(),
                     tree,
-                    admin: self.lint_account(dir),
+                    admin: self.reader(dir),
                     only: None,
                     scripts: own.into_iter().chain(others).collect(),
                 }
@@ -121,13 +121,13 @@ impl Site {
                 .map(|found| scripts(&found.dir, &found.shown, Extent::OfShelf))
                 .collect();
         }
-        shelf.admin = self.lint_account(&shelf.dir);
+        shelf.admin = self.reader(&shelf.dir);
         shelf
     }
 
-    /// As the publisher: WODUSER, when we are root. Where there is no such account, the owner of
-    /// the directory.
-    fn lint_account(&self, dir: &Path) -> Option<Admin> {
+    /// With whose rights what authors wrote is read, None for our own. As the publisher: WODUSER,
+    /// when we are root; where there is no such account, the owner of the directory.
+    pub fn reader(&self, dir: &Path) -> Option<Admin> {
         match self.admin() {
             Ok(Some(admin)) if rustix::process::geteuid().is_root() => Some(admin),
             _ => owner_of(dir),

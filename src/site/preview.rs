@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::content::{Admin, PassFiles, Publisher, PublisherConfig, Variables};
+use crate::content::{PassFiles, Publisher, PublisherConfig, Variables};
 use crate::domain::{AskedWorkshop, Secret, Student};
 use crate::inventory::Value;
 use crate::ports::Fault;
@@ -12,21 +12,12 @@ use crate::templates::Scope;
 use super::Site;
 
 impl Site {
-    /// Reads workshops as WODUSER where we are root, else with our own rights.
-    pub fn preview_publisher(&self) -> Result<Publisher, Fault> {
-        Ok(Publisher::new(PublisherConfig {
+    pub fn preview_publisher(&self) -> Publisher {
+        Publisher::new(PublisherConfig {
             public: self.settings.notebooks.clone(),
             private: self.settings.private_notebooks.clone(),
-            admin: self.reader()?,
-        }))
-    }
-
-    /// With whose rights authors' files are read; None for our own.
-    pub fn reader(&self) -> Result<Option<Admin>, Fault> {
-        match rustix::process::geteuid().is_root() {
-            true => self.admin(),
-            false => Ok(None),
-        }
+            admin: self.reader(&self.settings.notebooks),
+        })
     }
 
     /// The variables of a seat, with its pass file where we may read it; of no workshop, the site's.
