@@ -37,7 +37,7 @@ fn done(action: Value) -> Value {
 fn takers() -> [Vec<&'static str>; 3] {
     [
         vec!["CREATE", API, "12", "--participant", "826"],
-        vec!["CLEANUP", API, "12", "--participant", "825"],
+        vec!["CLEANUP", API, "12", "--participant", "826"],
         vec!["PURGE", API, "12", "--participant", "825"],
     ]
 }
