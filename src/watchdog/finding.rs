@@ -1,9 +1,12 @@
 //! What a rule says: of whom, how sure it is, why, and in which words.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use super::process::ProcessId;
-use crate::domain::Student;
+use crate::domain::{Invalid, Student, near};
 
 /// How sure a rule is; what is then done is the policy's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -48,6 +51,82 @@ pub enum Rule {
     Login,
 }
 
+impl Rule {
+    pub const ALL: [Rule; 13] = [
+        Rule::Name,
+        Rule::Hash,
+        Rule::Place,
+        Rule::Disguise,
+        Rule::Pool,
+        Rule::ProcessCpu,
+        Rule::StudentCpu,
+        Rule::Processes,
+        Rule::Memory,
+        Rule::EmptySeat,
+        Rule::Overtime,
+        Rule::Idle,
+        Rule::Login,
+    ];
+
+    /// As the policy, the commands and the metrics write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Rule::Name => "name",
+            Rule::Hash => "hash",
+            Rule::Place => "place",
+            Rule::Disguise => "disguise",
+            Rule::Pool => "pool",
+            Rule::ProcessCpu => "process-cpu",
+            Rule::StudentCpu => "student-cpu",
+            Rule::Processes => "processes",
+            Rule::Memory => "memory",
+            Rule::EmptySeat => "empty-seat",
+            Rule::Overtime => "overtime",
+            Rule::Idle => "idle",
+            Rule::Login => "login",
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Rule {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Rule, Invalid> {
+        let known = Rule::ALL.into_iter().find(|rule| rule.name() == text);
+        known.ok_or_else(|| {
+            let names = Rule::ALL.map(Rule::name);
+            let expected = near::meant(text, names);
+            let expected =
+                expected.unwrap_or_else(|| format!("expected one of {}", names.join(", ")));
+            Invalid::new("rule", text, expected)
+        })
+    }
+}
+
+impl Level {
+    pub const ALL: [Level; 3] = [Level::Notice, Level::Suspicious, Level::Certain];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::Notice => "notice",
+            Level::Suspicious => "suspicious",
+            Level::Certain => "certain",
+        }
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     pub rule: Rule,
@@ -61,4 +140,7 @@ pub struct Finding {
     pub sentence: String,
     /// What was seen, one fact a line; never the value of an environment variable.
     pub evidence: Vec<String>,
+    /// The comment of the exception that allows it: it is counted and logged, and no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed: Option<String>,
 }

@@ -58,3 +58,23 @@ pub struct Exe {
     /// Hex; None until somebody has asked for it.
     pub sha256: Option<String>,
 }
+
+impl Process {
+    /// It has ended, and its parent has not asked yet.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.state, 'Z' | 'X' | 'x')
+    }
+}
+
+impl Exe {
+    /// Whether the program is not root's, and so may be anything. A program of which nobody can
+    /// tell is not said to be.
+    pub fn is_own(&self) -> bool {
+        self.path.is_some() && self.owner != Some(0)
+    }
+
+    /// The last part of the program's path.
+    pub fn file_name(&self) -> Option<&str> {
+        self.path.as_ref()?.file_name()?.to_str()
+    }
+}

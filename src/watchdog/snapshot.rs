@@ -21,8 +21,12 @@ pub struct Snapshot {
     /// The uids that are students': whose account has exactly the name `student<N>` and the uid
     /// UIDBASE + N, with N in WODUSERMIN..WODUSERMAX. Nobody else is ever judged.
     pub students: BTreeMap<u32, Student>,
-    /// Of students that have processes.
+    /// Of students that have processes. Who is missing here is not judged by rules about seats.
     pub seats: BTreeMap<Student, Seat>,
+    /// Programs started since the snapshot before, as the kernel told them: those that were gone
+    /// before anybody could look at them are counted here only.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub started: BTreeMap<Student, u32>,
 }
 
 /// What journal, registry and hub say of one seat.

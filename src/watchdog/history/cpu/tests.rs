@@ -1,0 +1,1 @@
+//! Time on processors is counted once.
