@@ -11,6 +11,7 @@ mod ingest;
 mod intake;
 mod inventory;
 mod journal;
+mod keeper;
 mod keys;
 mod lint;
 mod render;
@@ -20,6 +21,7 @@ mod students;
 mod test_action;
 mod vars;
 mod vault;
+mod watchdog;
 mod workshops;
 
 use std::io::IsTerminal;
@@ -117,6 +119,8 @@ enum Command {
     Facts(facts::Args),
     /// Encrypt and decrypt files and values as Ansible Vault does
     Vault(vault::Args),
+    /// See what students run, and stop abuse
+    Watchdog(watchdog::Args),
     /// Try everything out on a backend of its own that leaves nothing behind
     Demo(demo::Args),
     /// Print completions for a shell, or the man page
@@ -158,6 +162,7 @@ pub fn main() -> ExitCode {
         Command::Deliver(args) => return end(deliver::run(&args, &source)),
         Command::CleanupUsers(args) => cleanup::users(&args, &source),
         Command::CleanupProcesses(args) => cleanup::processes(&args, &source),
+        Command::Watchdog(args) => watchdog::run(&args, &source),
         Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => completions::run(&args, Cli::command()),
     };
@@ -184,6 +189,7 @@ fn end(done: anyhow::Result<u8>) -> ExitCode {
 fn start_logging(command: &Command) {
     let usual = match command {
         Command::Serve(_) | Command::Intake(_) => "info",
+        Command::Watchdog(args) if args.is_service() => "info",
         Command::Ingest(_) => "error",
         _ => "warn",
     };

@@ -16,6 +16,7 @@ mod salvage;
 mod schema;
 mod seat_locks;
 mod seats;
+mod sessions;
 mod sum;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ pub use outbox::Letter;
 pub use salvage::{Salvaged, salvage};
 pub use seat_locks::{Hold, SeatLocks};
 pub use seats::SeatRow;
+pub use sessions::Session;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};

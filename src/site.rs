@@ -12,6 +12,7 @@ mod scope;
 mod state;
 mod students;
 mod vault;
+mod watchdog;
 
 pub use facts::{Facts, NoFacts, Seated};
 pub use keys::KeyFile;

@@ -25,12 +25,12 @@ mod processes;
 mod suspect;
 
 pub use batch::{Differing, Survey};
-pub use suspect::{StudentUids, Suspect};
 use files::Wanted;
 use leftovers::Places;
 use open_places::OpenPlaces;
 use passwords::Passwords;
 use processes::Uids;
+pub use suspect::{StudentUids, Suspect};
 
 /// uids below are the system's own.
 const FIRST_UID: u32 = 1000;

@@ -216,6 +216,7 @@ fn metadata(name: &WorkshopName, fields: &Fields<'_>) -> Result<Workshop, String
         multiappliance: fields.flag("multiappliance")?,
         compile: fields.compile()?,
         duration: fields.number("duration")?,
+        cpu_minutes: fields.number("cpu_minutes")?,
         active: fields.flag("active")?,
     })
 }

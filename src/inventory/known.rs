@@ -31,6 +31,7 @@ pub const KNOWN: &[&str] = &[
     "WODBEPROTO",
     "WODBETOKEN",
     "WODCONFINE",
+    "WODCPUGRACE",
     "WODDUPLICATESECONDS",
     "WODGROUP",
     "WODGUARDSECONDS",
@@ -44,6 +45,7 @@ pub const KNOWN: &[&str] = &[
     "WODLDAPSRVNAME",
     "WODMAILBYTES",
     "WODMAILHOST",
+    "WODMAXSESSION",
     "WODMONITOR",
     "WODNOBO",
     "WODPOSTPORT",
@@ -70,6 +72,8 @@ pub const KNOWN: &[&str] = &[
     "WODUSER",
     "WODUSERMAX",
     "WODUSERMIN",
+    "WODWATCHDOG",
+    "WODWATCHINTERVAL",
     "WODWORKERS",
 ];
 

@@ -86,6 +86,26 @@ pub struct Settings {
     pub retry_first: Duration,
     pub attempts: u32,
     pub script_timeout: Duration,
+    pub watchdog: WatchdogSettings,
+}
+
+/// Who runs the watchdog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WatchdogBy {
+    /// A child of `wod serve`.
+    Serve,
+    /// A unit of its own.
+    Unit,
+    Nobody,
+}
+
+#[derive(Debug, Clone)]
+pub struct WatchdogSettings {
+    pub by: WatchdogBy,
+    pub interval: Duration,
+    /// WODCPUGRACE and WODMAXSESSION, where the site states them.
+    pub grace: Option<Duration>,
+    pub longest_session: Option<Duration>,
 }
 
 /// One wrong setting: name, what is wrong, what was expected.
@@ -204,6 +224,7 @@ fn read(of: &mut Reader<'_>) -> Settings {
         retry_first: of.seconds("WODRETRYSECONDS", 2.0, 1.0),
         attempts: of.number("WODATTEMPTS", 6),
         script_timeout: of.seconds("WODSCRIPTSECONDS", 600.0, 1.0),
+        watchdog: of.watchdog(),
         user,
         group,
     }
@@ -305,6 +326,34 @@ impl Reader<'_> {
             self.fail(name, "is out of range; expected 0 or more");
             Duration::ZERO
         })
+    }
+
+    fn watchdog(&mut self) -> WatchdogSettings {
+        let stated = |of: &mut Self, name: &str, unit| {
+            of.maybe(name)
+                .is_some()
+                .then(|| of.seconds(name, 0.0, unit))
+        };
+        let interval = self.seconds("WODWATCHINTERVAL", 1.0, 1.0);
+        if interval < Duration::from_millis(100) {
+            self.fail(
+                "WODWATCHINTERVAL",
+                "is too short; expected 0.1 seconds or more",
+            );
+        }
+        WatchdogSettings {
+            by: self.choice(
+                "WODWATCHDOG",
+                &[
+                    ("serve", WatchdogBy::Serve),
+                    ("unit", WatchdogBy::Unit),
+                    ("none", WatchdogBy::Nobody),
+                ],
+            ),
+            interval,
+            grace: stated(self, "WODCPUGRACE", 60.0),
+            longest_session: stated(self, "WODMAXSESSION", 3600.0),
+        }
     }
 
     fn choice<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> T {

@@ -92,11 +92,10 @@ impl Journal {
         )?;
         let rows = statement.query_map([], |row| {
             let workshop: String = row.get(1)?;
-            Ok(workshop.parse().ok().zip(Some((
-                row.get(0)?,
-                row.get(2)?,
-                row.get(3)?,
-            ))))
+            Ok(workshop
+                .parse()
+                .ok()
+                .zip(Some((row.get(0)?, row.get(2)?, row.get(3)?))))
         })?;
         let mut all = Vec::new();
         for row in rows {

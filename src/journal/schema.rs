@@ -149,13 +149,17 @@ pub fn make_tables(t: &Connection) -> rusqlite::Result<()> {
 
 pub(super) fn make_tables_of(t: &Connection, version: i64) -> rusqlite::Result<()> {
     let later = if version > OLDEST { TABLES_2 } else { "" };
-    t.execute_batch(&format!("{TABLES} {later} pragma user_version = {version};"))
+    t.execute_batch(&format!(
+        "{TABLES} {later} pragma user_version = {version};"
+    ))
 }
 
 /// Whether a journal of the file's version has that table.
 pub fn has(path: &Path, connection: &Connection, table: &sum::Table) -> Result<bool> {
     let version = version(path, connection)?;
-    Ok(known_shape(version)?.iter().any(|part| part.1 == table.name))
+    Ok(known_shape(version)?
+        .iter()
+        .any(|part| part.1 == table.name))
 }
 
 /// Whether it is a file in which nothing was ever written.

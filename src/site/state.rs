@@ -74,6 +74,23 @@ impl State {
         self.root.join("private/log")
     }
 
+    /// What the watchdog kept of what it stopped.
+    pub fn evidence(&self) -> PathBuf {
+        self.root.join("private/evidence")
+    }
+
+    /// What the watchdog did so far.
+    pub fn watchdog_figures(&self) -> PathBuf {
+        self.root.join("private/watchdog.json")
+    }
+
+    pub fn prepare_evidence(&self) -> Result<(), Fault> {
+        let dir = self.evidence();
+        directory(&dir, 0o700, WHOLE).map_err(|e| {
+            Fault::permanent(format!("{} cannot be made or used", dir.display())).because(&e)
+        })
+    }
+
     /// What deliver remembers.
     pub fn deliver(&self) -> PathBuf {
         self.root.join("private/deliver")
@@ -177,6 +194,27 @@ impl State {
         locked(&self.root.join("private/deliver.lock"), || {
             "another wod deliver is on its way; wait for its end".to_owned()
         })
+    }
+
+    /// Permanent when another watchdog watches for this state directory.
+    pub fn lock_watchdog(&self) -> Result<HostLock, Fault> {
+        locked(&self.watchdog_lock(), || {
+            format!(
+                "another watchdog already watches for {}; WODWATCHDOG says who runs it",
+                self.root.display()
+            )
+        })
+    }
+
+    pub fn is_watchdog_running(&self) -> bool {
+        let Ok(file) = File::options().append(true).open(self.watchdog_lock()) else {
+            return false;
+        };
+        Flock::lock(file, FlockArg::LockSharedNonblock).is_err()
+    }
+
+    fn watchdog_lock(&self) -> PathBuf {
+        self.root.join("private/watchdog.lock")
     }
 
     /// Whether an engine runs here.

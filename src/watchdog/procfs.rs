@@ -46,6 +46,12 @@ pub struct Status {
     pub tracer: u32,
 }
 
+impl AsFd for Proc {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
+    }
+}
+
 impl Proc {
     pub fn open() -> io::Result<Proc> {
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -62,7 +68,11 @@ impl Proc {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
             if name.first().is_some_and(u8::is_ascii_digit) {
-                pids.extend(std::str::from_utf8(name).ok().and_then(|n| n.parse::<u32>().ok()));
+                pids.extend(
+                    std::str::from_utf8(name)
+                        .ok()
+                        .and_then(|n| n.parse::<u32>().ok()),
+                );
             }
         }
         Ok(pids)
@@ -193,13 +203,17 @@ impl Proc {
     }
 
     pub fn argv(&self, pid: u32) -> Vec<String> {
-        let bytes = self.text(&format!("{pid}/cmdline"), MOST_ARGV).unwrap_or_default();
+        let bytes = self
+            .text(&format!("{pid}/cmdline"), MOST_ARGV)
+            .unwrap_or_default();
         let bytes = bytes.strip_suffix(&[0]).unwrap_or(&bytes);
         if bytes.is_empty() {
             return Vec::new();
         }
         let words = bytes.split(|&b| b == 0);
-        words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+        words
+            .map(|word| String::from_utf8_lossy(word).into_owned())
+            .collect()
     }
 
     /// Nobody is asked who could keep us waiting: a file system of the student's own (FUSE) is
@@ -262,7 +276,9 @@ fn parse_status(bytes: &[u8]) -> Option<Status> {
     Some(Status {
         uid: uids.next()?.parse().ok()?,
         effective_uid: uids.next()?.parse().ok()?,
-        tracer: field(b"TracerPid:").and_then(|pid| pid.trim().parse().ok()).unwrap_or(0),
+        tracer: field(b"TracerPid:")
+            .and_then(|pid| pid.trim().parse().ok())
+            .unwrap_or(0),
     })
 }
 
@@ -284,12 +300,18 @@ mod tests {
         for name in ["x", ") R 1 1 (", "a b)", "\u{1b}[31m\n", "ni\\ne"] {
             let stat = [b"10 (", name.as_bytes(), b")", tail].concat();
             let stat = proc.parse_stat(&stat).unwrap();
-            assert_eq!((stat.name.as_str(), stat.state, stat.parent), (name, 'S', 1));
+            assert_eq!(
+                (stat.name.as_str(), stat.state, stat.parent),
+                (name, 'S', 1)
+            );
             assert_eq!((stat.nice, stat.threads), (-5, 4));
             assert_eq!(stat.start, 12345 * 1000 / proc.ticks);
             assert_eq!(stat.cpu_ms, 300 * 1000 / proc.ticks);
         }
-        assert!(proc.parse_stat(b"10 (\xff\xfe) S 1").is_none(), "it has no start");
+        assert!(
+            proc.parse_stat(b"10 (\xff\xfe) S 1").is_none(),
+            "it has no start"
+        );
         assert!(proc.parse_stat(b"").is_none());
     }
 
@@ -297,7 +319,10 @@ mod tests {
     fn a_status_is_read_by_its_fields() {
         let text = b"Name:\tUid:\t0\nState:\tS\nTracerPid:\t31\nUid:\t2012\t0\t0\t0\n";
         let status = parse_status(text).unwrap();
-        assert_eq!((status.uid, status.effective_uid, status.tracer), (2012, 0, 31));
+        assert_eq!(
+            (status.uid, status.effective_uid, status.tracer),
+            (2012, 0, 31)
+        );
         assert_eq!(parse_status(b"Name:\tx\n"), None);
     }
 

@@ -189,7 +189,10 @@ fn signal_all(uid: u32, signal: Signal) {
 /// The pids of the account's living processes.
 pub fn pids_of(account: &str, uids: &Uids) -> Result<Vec<u32>, Fault> {
     let found = scan(account, uids)?;
-    Ok(found.iter().map(|p| p.pid.as_raw_pid().unsigned_abs()).collect())
+    Ok(found
+        .iter()
+        .map(|p| p.pid.as_raw_pid().unsigned_abs())
+        .collect())
 }
 
 /// Kills the account's process of that pid, if it started so many milliseconds after the host.
@@ -202,7 +205,10 @@ pub fn kill_exactly(pid: u32, start: u64, uids: &Uids) -> bool {
         return false;
     };
     let is_it = started(pid) == Some(start)
-        && matches!(process(CWD, &format!("/proc/{pid}"), pid, uids), Ok(Some(_)));
+        && matches!(
+            process(CWD, &format!("/proc/{pid}"), pid, uids),
+            Ok(Some(_))
+        );
     is_it && pidfd_send_signal(&handle, rustix::process::Signal::KILL).is_ok()
 }
 

@@ -125,7 +125,10 @@ mod tests {
         // Whatever an inventory says, nobody below 1000 and not `nobody`.
         assert_eq!(uids(0, "1,99999").student(999), None);
         assert_eq!(uids(60_000, "1,9999").student(65_534), None);
-        assert_eq!(uids(u32::MAX - 5, "1,99").uid(Student::new(9).unwrap()), None);
+        assert_eq!(
+            uids(u32::MAX - 5, "1,99").uid(Student::new(9).unwrap()),
+            None
+        );
     }
 
     #[test]

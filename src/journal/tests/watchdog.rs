@@ -9,7 +9,11 @@ fn journal_of_version_1(path: &Path) {
     desk.fresh(Verb::Create, 3, 7);
     desk.journal.flush().unwrap();
     for file in ["journal.db", "journal.head"] {
-        std::fs::copy(desk.journal.path().with_file_name(file), path.with_file_name(file)).unwrap();
+        std::fs::copy(
+            desk.journal.path().with_file_name(file),
+            path.with_file_name(file),
+        )
+        .unwrap();
     }
     let old = rusqlite::Connection::open(path).unwrap();
     let drop_later = "drop table incidents; drop table bans; drop table allowances;
@@ -44,7 +48,10 @@ fn what_came_later_under_the_old_version_is_damage() {
     file.execute_batch("pragma user_version = 1;").unwrap();
     drop(file);
     let told = opened(&path).unwrap_err().to_string();
-    assert!(told.contains("its version is not what was written"), "{told}");
+    assert!(
+        told.contains("its version is not what was written"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -92,8 +99,16 @@ fn allowances_and_bans_are_replaced_and_lifted() {
     allowance.until = Time(200);
     journal.allow(&allowance).unwrap();
     assert_eq!(journal.allowances().unwrap(), [allowance.clone()]);
-    assert!(journal.disallow(&allowance.rule, &allowance.workshop).unwrap());
-    assert!(!journal.disallow(&allowance.rule, &allowance.workshop).unwrap());
+    assert!(
+        journal
+            .disallow(&allowance.rule, &allowance.workshop)
+            .unwrap()
+    );
+    assert!(
+        !journal
+            .disallow(&allowance.rule, &allowance.workshop)
+            .unwrap()
+    );
     let somebody = Participant::new(9);
     journal.ban(somebody, "mined", Time(1)).unwrap();
     journal.ban(somebody, "again", Time(2)).unwrap();
