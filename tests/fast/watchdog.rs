@@ -7,6 +7,7 @@
 mod bounds;
 mod policies;
 mod props;
+mod recordings;
 mod world;
 
 use std::collections::BTreeSet;
