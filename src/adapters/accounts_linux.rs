@@ -22,8 +22,10 @@ mod mounts;
 mod open_places;
 mod passwords;
 mod processes;
+mod suspect;
 
 pub use batch::{Differing, Survey};
+pub use suspect::{StudentUids, Suspect};
 use files::Wanted;
 use leftovers::Places;
 use open_places::OpenPlaces;
