@@ -15,6 +15,7 @@ mod process;
 mod procfs;
 mod program;
 mod reap;
+mod recording;
 mod rules;
 mod sampler;
 mod scene;
@@ -36,5 +37,7 @@ pub use policy::{
 };
 pub use process::{Exe, Process, ProcessId};
 pub use reap::{Hands, SeatsOf, name as response_name};
+pub use recording::{Broken, Recorder, Recording};
+pub use sampler::Sampler;
 pub use snapshot::{Seat, Snapshot};
 pub use watch::{Error, ReadPolicy, Settings, Watch, Wishes};

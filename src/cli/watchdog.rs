@@ -2,6 +2,7 @@
 
 mod allow;
 mod incidents;
+mod replay;
 mod run;
 mod status;
 
@@ -42,6 +43,8 @@ enum Command {
     Disallow(allow::DisallowArgs),
     /// List what is allowed
     Allowed(allow::ListArgs),
+    /// Judge a recording by a policy; nothing is done about it
+    Replay(replay::Args),
 }
 
 impl Args {
@@ -52,9 +55,12 @@ impl Args {
 }
 
 pub fn run(args: &Args, source: &Source) -> anyhow::Result<Exit> {
+    if let Some(Command::Replay(args)) = &args.command {
+        return replay::run(args);
+    }
     let site = Site::load(source)?;
     match &args.command {
-        None => run::run(&args.run, &site, source),
+        None | Some(Command::Replay(_)) => run::run(&args.run, &site, source),
         Some(Command::List(args)) => incidents::list(args, &site),
         Some(Command::Show(args)) => incidents::show(args, &site),
         Some(Command::Status(args)) => status::run(args, &site),

@@ -161,7 +161,6 @@ pub struct Workshop {
     /// Hours a participant may keep the seat.
     pub duration: Option<u32>,
     /// Minutes on processors that a session may use before the watchdog asks.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_minutes: Option<u32>,
     pub active: bool,
 }

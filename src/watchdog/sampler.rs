@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use super::hashes::Hashes;
-use super::process::{Process, ProcessId};
+use super::process::Process;
 use super::procfs::{Proc, since_boot};
 use super::snapshot::{Seat, Snapshot};
 use super::sockets;
@@ -274,12 +274,6 @@ impl Sampler {
         let process = &self.processes[known.slot];
         let stat = self.proc.read_stat(known.stat.as_fd())?;
         (stat.start == process.id.start).then(|| process.clone())
-    }
-
-    /// A process as it was last seen.
-    pub fn last_seen(&self, id: ProcessId) -> Option<&Process> {
-        let process = &self.processes[self.known.get(&id.pid)?.slot];
-        (process.id == id).then_some(process)
     }
 
     pub fn take_seats(snapshot: &mut Snapshot, all: &BTreeMap<Student, Seat>) {
