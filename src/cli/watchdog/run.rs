@@ -15,7 +15,7 @@ use crate::site::{Site, Source};
 use crate::watchdog::{self, Finding, Mode, Policy, Watch, Wishes, response_name};
 
 #[derive(clap::Args)]
-pub struct Args {
+pub struct RunArgs {
     /// Look once and say what was found
     #[arg(long)]
     once: bool,
@@ -30,13 +30,13 @@ pub struct Args {
     engine: Option<u32>,
 }
 
-impl Args {
+impl RunArgs {
     pub fn is_once(&self) -> bool {
         self.once
     }
 }
 
-pub fn run(args: &Args, site: &Site, source: &Source) -> anyhow::Result<Exit> {
+pub fn run(args: &RunArgs, site: &Site, source: &Source) -> anyhow::Result<Exit> {
     if let Some(engine) = args.engine {
         prctl::set_pdeathsig(Signal::SIGTERM)?;
         if nix::unistd::getppid().as_raw().unsigned_abs() != engine {
@@ -102,7 +102,7 @@ fn wishes() -> anyhow::Result<Arc<Wishes>> {
     Ok(wishes)
 }
 
-fn show(finding: &Finding, policy: &Policy, args: &Args) {
+fn show(finding: &Finding, policy: &Policy, args: &RunArgs) {
     let response = response_name(policy.response(finding));
     if args.json {
         let mut object = json!(finding);
