@@ -72,7 +72,12 @@ const RAW_FILES: &[(&str, &str)] = &[
         "the site's secrets, named by its admin; as whoever runs it",
     ),
     ("src/cli/vault/prompt.rs", "opens /dev/tty"),
+    (
+        "src/deliver/history.rs",
+        "makes and lengthens its own files below WODSTATEDIR/private",
+    ),
     ("src/exec/end.rs", "reads /proc"),
+    ("src/exec/memory.rs", "a file without a name"),
     ("src/exec/pump.rs", "sets a pipe's flags"),
     ("src/exec/service.rs", "is handed open files only"),
     (
