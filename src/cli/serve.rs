@@ -1,5 +1,7 @@
 //! `wod serve`: the engine, and beside it the intake as a process of its own.
 
+mod nightly;
+
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
@@ -24,6 +26,8 @@ use crate::inventory::{AccountsKind, WatchdogBy};
 use crate::journal::Journal;
 use crate::site::{HostLock, KeyFile, Site, Source};
 
+use nightly::Nightly;
+
 #[derive(clap::Args)]
 pub struct Args {}
 
@@ -39,9 +43,12 @@ pub fn run(_: &Args, source: &Source) -> anyhow::Result<Exit> {
     let site = Site::load(source)?;
     site.warn();
     let ready = prepare(&site, source).map_err(NotReady)?;
+    let nightly = Nightly::start(site, source);
+    let site = nightly.site();
     let ran = ready
         .engine
         .run(ready.own, &site.state.spool(), &site.state.wake());
+    drop(nightly);
     end_strays(&site);
     drop(ready.intake);
     drop(ready.watchdog);

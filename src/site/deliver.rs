@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use users::os::unix::UserExt;
 
+use crate::adapters::scripts::is_named_secret;
 use crate::deliver::{Facts, Item, Ledger, Manifest, Missing, Source, is_here};
 use crate::domain::Secret;
 use crate::inventory::{HubSettings, Value};
@@ -76,8 +77,9 @@ impl Site {
 
     /// What must not be seen in anything that is shown.
     pub fn secrets(&self) -> Vec<Secret> {
-        let vaulted = self.scope.all_resolved().values;
-        let vaulted = vaulted.into_iter().filter(|export| export.is_secret);
+        let exports = self.scope.all_resolved().values.into_iter();
+        let vaulted = exports
+            .filter(|export| export.is_secret || is_named_secret(&export.name, &export.text));
         let named = SECRETS
             .iter()
             .filter_map(|name| super::text(&self.scope, name));

@@ -80,7 +80,12 @@ const RAW_FILES: &[(&str, &str)] = &[
         "src/cli/watchdog/replay.rs",
         "a recording and a policy, named by the admin; as whoever runs it",
     ),
+    (
+        "src/deliver/history.rs",
+        "makes and lengthens its own files below WODSTATEDIR/private",
+    ),
     ("src/exec/end.rs", "reads /proc"),
+    ("src/exec/memory.rs", "a file without a name"),
     ("src/exec/pump.rs", "sets a pipe's flags"),
     ("src/exec/service.rs", "is handed open files only"),
     (

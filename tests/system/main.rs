@@ -14,6 +14,7 @@ mod border;
 mod commands;
 mod crashes;
 mod deliver;
+mod deliver_runs;
 mod deliver_students;
 mod demo;
 mod directory;

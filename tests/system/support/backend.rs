@@ -19,7 +19,7 @@ pub const STUDENTS: &str = "/var/student";
 pub const SHARE: &str = "/var/share";
 pub const UID_BASE: u32 = 62_000;
 const INVENTORY: &str = "/etc/wod/inventory";
-const PROGRAM: &str = "/run/wod";
+pub const PROGRAM: &str = "/run/wod";
 
 /// A site on this private host, its engine, and if asked for its JupyterHub. Everything is gone
 /// with the private host.
