@@ -31,4 +31,5 @@ mod order;
 mod secrets;
 mod signed;
 mod support;
+mod units;
 mod workshops;
