@@ -8,6 +8,8 @@ use users::os::unix::UserExt;
 use crate::adapters::scripts::is_named_secret;
 use crate::deliver::{Facts, Item, Ledger, Manifest, Missing, Source, is_here};
 use crate::domain::Secret;
+use crate::exec::Cmd;
+use crate::intake::confine::Demand;
 use crate::inventory::{HubSettings, Value};
 use crate::safefs::Dir;
 use crate::templates::{Renderer, Scope};
@@ -99,6 +101,10 @@ impl Site {
             HubSettings::None => "none",
             HubSettings::JupyterHub { .. } => "jupyterhub",
         };
+        let confine = match settings.confine {
+            Demand::Possible => "possible",
+            Demand::Required => "required",
+        };
         let listens = settings.smtp_listen.map(|address| address.to_string());
         let usual = [
             ("inventory_hostname", host.name.clone()),
@@ -108,6 +114,7 @@ impl Site {
             ("wod_inventory", path(inventory)),
             ("wod_home", path(&host.home)),
             ("wod_address", host.address.clone()),
+            ("wod_has_watchdog", has_watchdog(&host.program).to_string()),
             ("WODUSER", settings.user.clone()),
             ("WODINTAKEUSER", settings.intake_user.clone()),
             ("WODSTATEDIR", path(&settings.state_dir)),
@@ -130,12 +137,25 @@ impl Site {
             ("WODBEPORT", "8000".to_owned()),
             ("WODBETOKEN", String::new()),
             ("WODHUBIDLESECONDS", "43200".to_owned()),
+            ("WODUSERMIN", settings.window.0.first().number().to_string()),
+            ("WODUSERMAX", settings.window.0.last().number().to_string()),
+            ("UIDBASE", settings.uid_base.to_string()),
+            ("WODCONFINE", confine.to_owned()),
+            ("WODSTUDENTCPU", "100".to_owned()),
+            ("WODSTUDENTMEMORY", "2048".to_owned()),
+            ("WODSTUDENTTASKS", "512".to_owned()),
             ("VAULTPWD", String::new()),
             ("JPHUB", "/opt/jupyterhub".to_owned()),
         ];
-        let unset = usual
+        let peers: Vec<String> = settings
+            .smtp_peers
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let usual = usual
             .into_iter()
-            .filter(|(name, _)| matches!(self.scope.get(name), Ok(None)));
+            .chain([("wod_smtp_peers", peers.join(" "))]);
+        let unset = usual.filter(|(name, _)| matches!(self.scope.get(name), Ok(None)));
         let unset: Vec<(String, Value)> = unset
             .map(|(name, text)| (name.to_owned(), Value::Text(text)))
             .collect();
@@ -169,6 +189,11 @@ impl Host {
             address: address().unwrap_or_else(|| "127.0.1.1".to_owned()),
         }
     }
+}
+
+/// Whether the program that units start has the command.
+fn has_watchdog(program: &str) -> bool {
+    Cmd::new(program).args(["watchdog", "--help"]).run().is_ok()
 }
 
 fn host_name() -> String {

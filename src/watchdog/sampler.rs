@@ -118,7 +118,8 @@ impl Sampler {
         let process = &mut self.processes[known.slot];
         let used = stat.cpu_ms.saturating_sub(process.cpu_ms);
         let differs = stat.image != known.image || stat.name != process.name;
-        let is_due = differs || used >= COMPUTES || (u64::from(pid) + self.turn).is_multiple_of(TURN);
+        let is_due =
+            differs || used >= COMPUTES || (u64::from(pid) + self.turn).is_multiple_of(TURN);
         known.image = stat.image;
         process.take(&stat);
         if is_due && let Some(status) = self.proc.status(pid) {

@@ -32,5 +32,6 @@ mod order;
 mod secrets;
 mod signed;
 mod support;
+mod units;
 mod watchdog;
 mod workshops;

@@ -221,7 +221,7 @@ fn make_site(options: &Options<'_>) {
          chmod 711 {STUDENTS}; chown wodadmin {STUDENTS}
          cp -R {root}/workshops {root}/sys {SHARE}/; chmod -R u+rwX,go+rX {SHARE}
          find {SHARE}/workshops/scripts -name '*.shc' -exec chmod go= {{}} +
-         chown -R wodadmin {SHARE}; cp -f {SHARE}/sys/jupyterhub_config.py {SHARE}/sys/wod_hub.py /etc/wod/",
+         chown -R wodadmin {SHARE}; cp -f {SHARE}/sys/jupyterhub_config.py {SHARE}/sys/wod_*.py /etc/wod/",
         program = env!("CARGO_BIN_EXE_wod"),
         root = root().display(),
     ));
