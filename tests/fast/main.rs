@@ -19,3 +19,4 @@ mod templates;
 mod tidy;
 mod vars;
 mod vault;
+mod watchdog;

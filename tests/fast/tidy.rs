@@ -76,6 +76,10 @@ const RAW_FILES: &[(&str, &str)] = &[
         "src/deliver/history.rs",
         "makes and lengthens its own files below WODSTATEDIR/private",
     ),
+    (
+        "src/cli/watchdog/replay.rs",
+        "a recording and a policy, named by the admin; as whoever runs it",
+    ),
     ("src/exec/end.rs", "reads /proc"),
     ("src/exec/memory.rs", "a file without a name"),
     ("src/exec/pump.rs", "sets a pipe's flags"),
