@@ -88,5 +88,8 @@ pub fn states(backend: &Backend) -> Vec<String> {
 
 /// Whether a process with these words in its arguments is there.
 pub fn is_running(words: &str) -> bool {
-    !sh(&format!("pgrep -f -- '{words}' || true")).is_empty()
+    let of = |entry: fs::DirEntry| fs::read(entry.path().join("cmdline")).ok();
+    let all = fs::read_dir("/proc").unwrap().flatten().filter_map(of);
+    let mut all = all.map(|argv| String::from_utf8_lossy(&argv).replace('\0', " "));
+    all.any(|argv| argv.contains(words))
 }

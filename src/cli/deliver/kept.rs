@@ -28,7 +28,7 @@ pub fn begin(site: &Site, by: Option<By>, tags: &[Tag]) -> Recorder {
         tags: tags.iter().map(ToString::to_string).collect(),
     };
     site.history().begin(begun.clone()).unwrap_or_else(|fault| {
-        tracing::warn!("{}", fault.chain());
+        tracing::warn!("this run is not kept: {}", fault.chain());
         Recorder::unkept(begun)
     })
 }

@@ -1,7 +1,8 @@
 //! What is kept of runs.
 
 use super::{appears, deliver, history, program, site, start, states};
-use crate::deliver_students;
+use crate::deliver_students::{self, wod};
+use crate::support::sink::{MONITOR, Sink};
 use crate::support::{on_private_host, sh};
 
 #[test]
@@ -62,17 +63,43 @@ fn runs_are_kept_with_what_they_did() {
         );
         sh("test \"$(stat -c %a /var/lib/wod/private/deliver/runs /var/lib/wod/private/deliver/runs/1.jsonl)\" = '700
 600'");
+    });
+}
 
-        // Where nothing can be kept, the work is done all the same.
-        sh("rm -r /var/private/deliver.d/*; userdel -f student7
-            mount -t tmpfs -o size=4k,ro none /var/lib/wod/private/deliver/runs");
-        let full = deliver_students::deliver(&backend, &[]);
-        assert_eq!(full.status, 0, "{}", full.said);
-        assert!(
-            full.said.contains("this run cannot be kept") || full.said.contains("Read-only"),
-            "{}",
-            full.said
+#[test]
+fn on_a_full_disk_the_work_is_done_and_told() {
+    on_private_host(|| {
+        let backend = site(MONITOR);
+        let sink = Sink::open();
+        assert_eq!(deliver_students::deliver(&backend, &[]).status, 0);
+        program("10-bad", "exit 5");
+        sh("userdel -f student7
+            mkdir /run/full; mount -t tmpfs -o size=16m,mode=0700 full /run/full
+            cp -a /var/lib/wod/private/. /run/full/; mount --bind /run/full /var/lib/wod/private
+            head -c 16m /dev/zero >/run/full/fill 2>/dev/null || true");
+        let run = wod(
+            &backend,
+            &["deliver", "--json", "--tags", "private,students"],
         );
-        sh("id student7; umount /var/lib/wod/private/deliver/runs");
+        assert_eq!(run.status, 2, "{}", run.said);
+        assert!(run.said.contains("this run is not kept"), "{}", run.said);
+        // Who is to go cannot be told without the journal, which has no room either.
+        let failed = run.all("failed");
+        assert_eq!(failed.len(), 2, "{}", run.said);
+        assert!(failed.contains(&"program 10-bad: failed (exit 5)".to_owned()));
+        sh("id student7");
+        let mails = sink.mails();
+        assert_eq!(mails.len(), 1);
+        assert!(
+            mails[0].contains("program 10-bad: failed (exit 5)"),
+            "{}",
+            mails[0]
+        );
+        sh("rm /run/full/fill");
+        assert_eq!(deliver(&backend, &[]).status, 2);
+        assert_eq!(
+            (states(&backend), sink.mails().len()),
+            (vec!["failed".to_owned(), "done".to_owned()], 2)
+        );
     });
 }
