@@ -18,6 +18,8 @@ use crate::domain::{Student, Time};
 
 /// Everything is read again after so many samples.
 const TURN: u64 = 16;
+/// The account files are asked again after so many samples; before anything is stopped they always are.
+const ACCOUNTS_TURN: u64 = 64;
 /// Milliseconds on processors between two samples from which a process is looked at closely.
 const COMPUTES: u64 = 100;
 
@@ -118,7 +120,8 @@ impl Sampler {
         let process = &mut self.processes[known.slot];
         let used = stat.cpu_ms.saturating_sub(process.cpu_ms);
         let differs = stat.image != known.image || stat.name != process.name;
-        let is_due = differs || used >= COMPUTES || (u64::from(pid) + self.turn).is_multiple_of(TURN);
+        let is_due =
+            differs || used >= COMPUTES || (u64::from(pid) + self.turn).is_multiple_of(TURN);
         known.image = stat.image;
         process.take(&stat);
         if is_due && let Some(status) = self.proc.status(pid) {
@@ -226,8 +229,10 @@ impl Sampler {
     /// Only uids whose account is the student's count.
     fn find_students(&mut self) {
         let uids: HashSet<u32> = self.processes.iter().map(|process| process.uid).collect();
-        let is_due = self.turn.is_multiple_of(TURN);
-        self.students.retain(|uid, _| uids.contains(uid) && !is_due);
+        let turn = self.turn;
+        let is_due = |uid: u32| (u64::from(uid) + turn).is_multiple_of(ACCOUNTS_TURN);
+        self.students
+            .retain(|uid, _| uids.contains(uid) && !is_due(*uid));
         for uid in uids {
             self.is_students(uid);
         }

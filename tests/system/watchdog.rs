@@ -9,3 +9,5 @@ mod listed;
 mod others;
 #[path = "watchdog/resumed.rs"]
 mod resumed;
+#[path = "watchdog/serve.rs"]
+mod serve;

@@ -31,7 +31,11 @@ pub fn run(args: &Args, site: &Site) -> anyhow::Result<Exit> {
     let is_fresh = figures.at.is_some_and(|at| Time::now().since(at) < FRESH);
     let runs = is_fresh && site.state.is_watchdog_running();
     if args.metrics {
-        println!("{}wod_watchdog_up {}", figures.to_prometheus(), u8::from(runs));
+        println!(
+            "{}wod_watchdog_up {}",
+            figures.to_prometheus(),
+            u8::from(runs)
+        );
     } else if args.json {
         let mut object = json!(figures);
         object["running"] = json!(runs);
