@@ -7,10 +7,11 @@ use std::net::TcpListener;
 use std::time::Instant;
 
 use crate::support::among_all_processes;
-use crate::support::watched::{POLICY, Watched};
+use crate::support::watched::{POLICY, Watched, without_windows};
 
-/// Starts it as that student, and measures until nothing of theirs is left.
-fn stopped(watched: &Watched, student: u32, what: &str, path: &str, words: &[&str]) {
+/// Starts it as that student, and measures until nothing of theirs is left; `rule` has to be what
+/// said it.
+fn stopped(watched: &Watched, rule: &str, student: u32, what: &str, path: &str, words: &[&str]) {
     let program = watched.copy(student, path);
     watched.seat(student, 800 + student);
     let since = Instant::now();
@@ -25,20 +26,46 @@ fn stopped(watched: &Watched, student: u32, what: &str, path: &str, words: &[&st
         incident["findings"][0]["sentence"],
     );
     assert_eq!(incident["response"], "stop-seat", "{what}: {incident}");
+    let found = incident["findings"].as_array().unwrap();
+    assert!(
+        found.iter().any(|f| f["rule"] == rule),
+        "{what}: {incident}"
+    );
 }
 
 #[test]
-fn another_name_or_place_does_not_hide_it() {
+fn another_place_or_name_tells_itself() {
+    among_all_processes(|| {
+        let watched = Watched::start(&without_windows(), "");
+        let disguise = "python -m ipykernel_launcher -f k.json";
+        stopped(
+            &watched,
+            "disguise",
+            1,
+            "disguised",
+            "tool",
+            &["disguised", disguise],
+        );
+        stopped(&watched, "place", 2, "deleted", "gone", &["deleted"]);
+        stopped(&watched, "place", 3, "memfd", "loader", &["memfd"]);
+        stopped(&watched, "place", 4, "hidden", ".x11/helper", &["burn"]);
+        stopped(
+            &watched,
+            "place",
+            5,
+            "in /dev/shm",
+            "/dev/shm/.s5/helper",
+            &["burn"],
+        );
+    });
+}
+
+#[test]
+fn an_ordinary_name_does_not_hide_what_it_uses() {
     among_all_processes(|| {
         let watched = Watched::start(POLICY, "");
-        let disguise = "python -m ipykernel_launcher -f k.json";
-        stopped(&watched, 1, "renamed", "notes", &["burn"]);
-        stopped(&watched, 2, "disguised", "tool", &["disguised", disguise]);
-        stopped(&watched, 3, "deleted", "gone", &["deleted"]);
-        stopped(&watched, 4, "memfd", "loader", &["memfd"]);
-        stopped(&watched, 5, "hidden", ".x11/helper", &["burn"]);
-        stopped(&watched, 6, "in /dev/shm", "/dev/shm/.s6/helper", &["burn"]);
-        stopped(&watched, 7, "nice 19", "polite", &["nice"]);
+        stopped(&watched, "student-cpu", 1, "renamed", "notes", &["burn"]);
+        stopped(&watched, "student-cpu", 2, "nice 19", "polite", &["nice"]);
     });
 }
 
@@ -46,8 +73,22 @@ fn another_name_or_place_does_not_hide_it() {
 fn many_small_ones_add_up() {
     among_all_processes(|| {
         let watched = Watched::start(POLICY, "");
-        stopped(&watched, 1, "again every second", "seed", &["again"]);
-        stopped(&watched, 2, "split over 40", "seed", &["split", "40"]);
+        stopped(
+            &watched,
+            "student-cpu",
+            1,
+            "again every second",
+            "seed",
+            &["again"],
+        );
+        stopped(
+            &watched,
+            "student-cpu",
+            2,
+            "split over 40",
+            "seed",
+            &["split", "40"],
+        );
     });
 }
 
@@ -55,9 +96,23 @@ fn many_small_ones_add_up() {
 fn what_holds_on_to_life_is_ended() {
     among_all_processes(|| {
         let watched = Watched::start(POLICY, "");
-        stopped(&watched, 1, "double fork", "seed", &["daemon"]);
-        stopped(&watched, 2, "deaf and stopped", "seed", &["deaf"]);
-        stopped(&watched, 3, "traced", "seed", &["traced"]);
+        stopped(
+            &watched,
+            "student-cpu",
+            1,
+            "double fork",
+            "seed",
+            &["daemon"],
+        );
+        stopped(
+            &watched,
+            "student-cpu",
+            2,
+            "deaf and stopped",
+            "seed",
+            &["deaf"],
+        );
+        stopped(&watched, "student-cpu", 3, "traced", "seed", &["traced"]);
     });
 }
 
@@ -65,14 +120,21 @@ fn what_holds_on_to_life_is_ended() {
 fn a_fork_bomb_does_not_outrun_its_end() {
     among_all_processes(|| {
         let watched = Watched::start(POLICY, "");
-        stopped(&watched, 1, "bomb of 500", "seed", &["bomb", "500"]);
+        stopped(
+            &watched,
+            "processes",
+            1,
+            "bomb of 500",
+            "seed",
+            &["bomb", "500"],
+        );
     });
 }
 
 #[test]
 fn a_client_of_a_pool_is_stopped() {
     among_all_processes(|| {
-        let watched = Watched::start(POLICY, "");
+        let watched = Watched::start(&without_windows(), "");
         // Any that is on the list and free here.
         let port = [3333, 4444, 14444, 5555, 7777, 45700];
         let listener = port
@@ -91,6 +153,7 @@ fn a_client_of_a_pool_is_stopped() {
         });
         stopped(
             &watched,
+            "pool",
             1,
             "pool",
             ".c/agent",
