@@ -118,7 +118,8 @@ impl Sampler {
         let process = &mut self.processes[known.slot];
         let used = stat.cpu_ms.saturating_sub(process.cpu_ms);
         let differs = stat.image != known.image || stat.name != process.name;
-        let is_due = differs || used >= COMPUTES || (u64::from(pid) + self.turn) % TURN == 0;
+        let is_due =
+            differs || used >= COMPUTES || (u64::from(pid) + self.turn).is_multiple_of(TURN);
         known.image = stat.image;
         process.take(&stat);
         if is_due && let Some(status) = self.proc.status(pid) {
@@ -228,7 +229,7 @@ impl Sampler {
         // A program that became another student's by its file's mode is a student's, too.
         let of_one = |process: &Process| [process.uid, process.effective_uid];
         let uids: HashSet<u32> = self.processes.iter().flat_map(of_one).collect();
-        let is_due = self.turn % TURN == 0;
+        let is_due = self.turn.is_multiple_of(TURN);
         self.students.retain(|uid, _| uids.contains(uid) && !is_due);
         for uid in uids {
             self.is_students(uid);

@@ -31,8 +31,8 @@ pub fn run(args: &Args, site: &Site) -> anyhow::Result<Exit> {
     let is_fresh = figures.at.is_some_and(|at| Time::now().since(at) < FRESH);
     let runs = is_fresh && site.state.is_watchdog_running();
     if args.metrics {
-        print!(
-            "{}wod_watchdog_up {}\n",
+        println!(
+            "{}wod_watchdog_up {}",
             figures.to_prometheus(),
             u8::from(runs)
         );
