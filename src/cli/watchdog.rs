@@ -2,6 +2,7 @@
 
 mod allow;
 mod incidents;
+mod record;
 mod replay;
 mod run;
 mod status;
@@ -43,6 +44,8 @@ enum Command {
     Disallow(allow::DisallowArgs),
     /// List what is allowed
     Allowed(allow::ListArgs),
+    /// Record what students' processes do, to judge it later
+    Record(record::Args),
     /// Judge a recording by a policy; nothing is done about it
     Replay(replay::Args),
 }
@@ -61,6 +64,7 @@ pub fn run(args: &Args, source: &Source) -> anyhow::Result<Exit> {
     let site = Site::load(source)?;
     match &args.command {
         None | Some(Command::Replay(_)) => run::run(&args.run, &site, source),
+        Some(Command::Record(args)) => record::run(args, &site),
         Some(Command::List(args)) => incidents::list(args, &site),
         Some(Command::Show(args)) => incidents::show(args, &site),
         Some(Command::Status(args)) => status::run(args, &site),

@@ -228,7 +228,9 @@ impl Sampler {
 
     /// Only uids whose account is the student's count.
     fn find_students(&mut self) {
-        let uids: HashSet<u32> = self.processes.iter().map(|process| process.uid).collect();
+        // A program that became another student's by its file's mode is a student's, too.
+        let of_one = |process: &Process| [process.uid, process.effective_uid];
+        let uids: HashSet<u32> = self.processes.iter().flat_map(of_one).collect();
         let turn = self.turn;
         let is_due = |uid: u32| (u64::from(uid) + turn).is_multiple_of(ACCOUNTS_TURN);
         self.students

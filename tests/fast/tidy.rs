@@ -73,6 +73,10 @@ const RAW_FILES: &[(&str, &str)] = &[
     ),
     ("src/cli/vault/prompt.rs", "opens /dev/tty"),
     (
+        "src/cli/watchdog/record.rs",
+        "makes a file that the admin names and that is not there yet",
+    ),
+    (
         "src/cli/watchdog/replay.rs",
         "a recording and a policy, named by the admin; as whoever runs it",
     ),
