@@ -63,7 +63,7 @@ fn what_a_kernel_of_the_hub_started_is_stopped_and_the_seat_purged() {
         );
         let all = backend.settled(2);
         assert_eq!(
-            (&all[1]["verb"], &all[1]["state"]),
+            (&all[1]["action"], &all[1]["state"]),
             (&"PURGE".into(), &"done".into()),
             "{all:?}"
         );
