@@ -2,6 +2,7 @@
 //! the engine to be cleaned. Each answer can be taken up where a killed watchdog left it.
 
 use std::collections::BTreeMap;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,6 +23,8 @@ use crate::ports::{Fault, Hub, Progress};
 /// How long killed processes may take to go before it is tried again.
 const END_LIMIT: Duration = Duration::from_secs(5);
 const END_TRIES: u32 = 60;
+/// Times that what still moves is stopped once more; then it is killed as it is.
+const MOST_ROUNDS: u32 = 3;
 /// The hub's own stop is only the first; PURGE has one that goes on until it is true.
 const HUB_LIMIT: Duration = Duration::from_secs(20);
 
@@ -130,11 +133,10 @@ impl Hands {
         seen: Option<Instant>,
     ) {
         let gathered = Proc::open().ok().map(|proc| {
-            let cages = match incident.id {
-                0 => Vec::new(),
+            let (cages, pids) = match incident.id {
+                0 => (Vec::new(), suspect.pids().unwrap_or_default()),
                 _ => self.freeze(&proc, suspect, incident),
             };
-            let pids = suspect.pids().unwrap_or_default();
             let report = report(incident, findings);
             (evidence::gather(&proc, &pids, report), cages)
         });
@@ -153,26 +155,30 @@ impl Hands {
         }
     }
 
-    /// First those groups that are the student's alone, then whatever is left.
-    fn freeze(&self, proc: &Proc, suspect: &Suspect, incident: &mut Incident) -> Vec<Cage> {
+    /// All that the account reaches at once, and the groups that are the student's alone, which
+    /// also hold what is out of its reach. What was not stopped by then may have started others.
+    fn freeze(
+        &self,
+        proc: &Proc,
+        suspect: &Suspect,
+        incident: &mut Incident,
+    ) -> (Vec<Cage>, Vec<u32>) {
         suspect.freeze();
-        let pids = suspect.pids().unwrap_or_default();
+        let mut pids = suspect.pids().unwrap_or_default();
         let cages = Cage::all(proc, &pids, suspect.uid());
         if !cages.is_empty() {
             incident.done.extend(cages.iter().map(Cage::line));
             self.note(incident);
             cages.iter().for_each(Cage::freeze);
         }
-        // What is out of the account's own reach may have gone on starting others.
-        let is_moving = |pid: &u32| {
-            let stat = proc.open_stat(*pid).ok();
-            let stat = stat.and_then(|file| proc.read_stat(std::os::fd::AsFd::as_fd(&file)));
-            stat.is_some_and(|stat| matches!(stat.state, 'R' | 'S'))
-        };
-        if pids.iter().any(is_moving) {
+        for _ in 0..MOST_ROUNDS {
+            if !pids.iter().any(|pid| is_moving(proc, *pid)) {
+                break;
+            }
             suspect.freeze();
+            pids = suspect.pids().unwrap_or_default();
         }
-        cages
+        (cages, pids)
     }
 
     fn end(&self, suspect: &Suspect, incident: &mut Incident) {
@@ -375,6 +381,14 @@ impl Hands {
         let seat = seats.get(&incident.student);
         seat.is_some_and(|seat| seat.taken && seat.participant != incident.participant)
     }
+}
+
+fn is_moving(proc: &Proc, pid: u32) -> bool {
+    let Ok(file) = proc.open_stat(pid) else {
+        return false;
+    };
+    let stat = proc.read_stat(file.as_fd());
+    stat.is_some_and(|stat| matches!(stat.state, 'R' | 'S'))
 }
 
 pub fn name(response: Response) -> &'static str {

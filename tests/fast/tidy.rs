@@ -116,6 +116,17 @@ const RAW_FILES: &[(&str, &str)] = &[
         "makes WODSTATEDIR, which is the engine's own",
     ),
     ("src/site/vault.rs", "reads the site's password files"),
+    (
+        "src/watchdog/cage.rs",
+        "reads and writes the kernel's control groups",
+    ),
+    ("src/watchdog/connector.rs", "reads /proc/net/netlink"),
+    ("src/watchdog/procfs.rs", "reads /proc"),
+    (
+        "src/watchdog/program.rs",
+        "reads /proc, and programs through the kernel's handle on them",
+    ),
+    ("src/site/watchdog.rs", "reads the site's configuration"),
 ];
 
 /// Panics that cannot happen: file, words of the `expect`, why not.

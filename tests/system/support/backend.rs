@@ -238,7 +238,7 @@ fn make_site(options: &Options<'_>) {
          WODSKELDIR: {SHARE}/sys/skel\nWODSMTPLISTEN: {SMTP}\n\
          WODHUB: {hub}\nWODBETOKEN: {token}\nWODBEPORT: 8000\nWODBEFQDN: 127.0.0.1\n\
          BRANDING: the tests\nBRANDINGWOD: Workshops-on-Demand\nSURVEYURL: http://survey\n\
-         SURVEYCHALURL: http://survey\nWODRETRYSECONDS: 0.1\nWODGUARDSECONDS: 2\n{more}\n",
+         SURVEYCHALURL: http://survey\nWODWATCHDOG: none\nWODRETRYSECONDS: 0.1\nWODGUARDSECONDS: 2\n{more}\n",
         token = token(),
         more = options.inventory,
     );

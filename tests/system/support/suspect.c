@@ -174,8 +174,9 @@ int main(int argc, char **argv) {
         raise(SIGSTOP);
         pause();
     } else if (!strcmp(how, "storm")) {
-        /* Short-lived programs, as many as go. */
+        /* Short-lived programs, so many a second. */
         for (;;) {
+            usleep(1000000 / (argc > 2 ? number : 1000000));
             pid_t pid = vfork();
             if (pid == 0) {
                 execl("/bin/true", "true", NULL);

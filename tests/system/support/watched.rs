@@ -32,7 +32,7 @@ cpu:
   notice_after: 1s
   suspicious_after: 10s
   windows:
-    - {span: 20s, cpu: 2s, programs: own, level: certain}
+    - {span: 60s, cpu: 1s, programs: own, level: certain}
 pool: {loopback: true, suspicious_after: 1s, certain_after: 2s}
 processes: {bomb: 300, bomb_after: 1s}
 ";
@@ -195,9 +195,13 @@ impl Watched {
     /// Waits until nothing of the student runs any more; how long that took.
     pub fn gone(&self, student: u32, since: Instant) -> Duration {
         let uid = self.uid(student);
-        let what = format!("end of what student{student} runs; {}", self.log());
-        wait_for(30, &what, || (self.alive(uid) == 0).then_some(()));
-        since.elapsed()
+        wait_for(60, "incident, and end of what the student runs", || {
+            // One look at /proc may miss what forks meanwhile.
+            let is_gone = || self.alive(uid) == 0;
+            let took = since.elapsed();
+            let is_known = || self.incidents().iter().any(|i| i["student"] == student);
+            (is_gone() && is_known() && is_gone()).then_some(took)
+        })
     }
 
     pub fn incidents(&self) -> Vec<Value> {
