@@ -3,6 +3,8 @@
 
 #[path = "watchdog/evasions.rs"]
 mod evasions;
+#[path = "watchdog/honest.rs"]
+mod honest;
 #[path = "watchdog/listed.rs"]
 mod listed;
 #[path = "watchdog/others.rs"]
