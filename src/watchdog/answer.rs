@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::finding::{Finding, Level, Rule};
 use super::policy::{Policy, Response};
+use super::process::ProcessId;
 use super::reap::{Case, Hands, one_line};
 use super::snapshot::Seat;
 use crate::domain::Student;
@@ -40,6 +41,8 @@ pub struct Answers {
     busy: Arc<Mutex<HashMap<Student, Phase>>>,
     logged: HashMap<Key, Instant>,
     written: HashMap<Key, Instant>,
+    /// Single processes that were ended: what cannot die is no new incident every second.
+    ended: HashMap<ProcessId, Instant>,
 }
 
 impl Answers {
@@ -50,6 +53,7 @@ impl Answers {
             busy: Arc::default(),
             logged: HashMap::new(),
             written: HashMap::new(),
+            ended: HashMap::new(),
         }
     }
 
@@ -86,8 +90,20 @@ impl Answers {
                 seat: seats.get(&student).cloned(),
                 seen,
             };
-            self.stop(case, response);
+            if response == Response::StopSeat || self.is_new(&case) {
+                self.stop(case, response);
+            }
         }
+    }
+
+    fn is_new(&mut self, case: &Case) -> bool {
+        self.ended.retain(|_, at| at.elapsed() < LOG_AGAIN);
+        let ids = case.findings.iter().flat_map(|finding| &finding.processes);
+        let mut is_new = false;
+        for id in ids {
+            is_new |= self.ended.insert(*id, Instant::now()).is_none();
+        }
+        is_new
     }
 
     fn tell(&mut self, finding: &Finding, response: Response) {

@@ -18,6 +18,8 @@ use crate::domain::{Student, Time};
 
 /// Everything is read again after so many samples.
 const TURN: u64 = 16;
+/// The account files are asked again after so many samples; before anything is stopped they always are.
+const ACCOUNTS_TURN: u64 = 64;
 /// Milliseconds on processors between two samples from which a process is looked at closely.
 const COMPUTES: u64 = 100;
 
@@ -229,8 +231,10 @@ impl Sampler {
         // A program that became another student's by its file's mode is a student's, too.
         let of_one = |process: &Process| [process.uid, process.effective_uid];
         let uids: HashSet<u32> = self.processes.iter().flat_map(of_one).collect();
-        let is_due = self.turn.is_multiple_of(TURN);
-        self.students.retain(|uid, _| uids.contains(uid) && !is_due);
+        let turn = self.turn;
+        let is_due = |uid: u32| (u64::from(uid) + turn).is_multiple_of(ACCOUNTS_TURN);
+        self.students
+            .retain(|uid, _| uids.contains(uid) && !is_due(*uid));
         for uid in uids {
             self.is_students(uid);
         }

@@ -3,9 +3,13 @@
 
 #[path = "watchdog/evasions.rs"]
 mod evasions;
+#[path = "watchdog/honest.rs"]
+mod honest;
 #[path = "watchdog/listed.rs"]
 mod listed;
 #[path = "watchdog/others.rs"]
 mod others;
 #[path = "watchdog/resumed.rs"]
 mod resumed;
+#[path = "watchdog/serve.rs"]
+mod serve;

@@ -131,6 +131,28 @@ mod tests {
         );
     }
 
+    proptest::proptest! {
+        /// Whatever uids there are: one is a student's only by the sum, and within the range.
+        #[test]
+        fn nobody_else_has_a_students_uid(
+            base in 0u32..=u32::MAX, first in 1u32..500, count in 0u32..500, uid in 0u32..=u32::MAX,
+            near in 0u32..1200,
+        ) {
+            let ours = uids(base, &format!("{first},{}", first + count));
+            for uid in [uid, base.wrapping_add(near)] {
+                let number = uid.checked_sub(base);
+                let is_in = number.is_some_and(|n| (first..=first + count).contains(&n));
+                let is_systems = uid < 1000 || (65_534..=65_535).contains(&uid);
+                let student = ours.student(uid);
+                proptest::prop_assert_eq!(student.is_some(), is_in && !is_systems);
+                if let Some(student) = student {
+                    proptest::prop_assert_eq!(Some(student.number()), number);
+                    proptest::prop_assert_eq!(ours.uid(student), Some(uid));
+                }
+            }
+        }
+    }
+
     #[test]
     fn without_an_account_there_is_no_suspect() {
         // Nobody on a host that builds this has such an account.
