@@ -17,6 +17,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::support::backend::{Backend, Options, send_in_one_piece as send};
+use crate::support::quick_hub;
 use crate::support::seats::{linger_as, workshop};
 use crate::support::site::private_tree;
 use crate::support::tracer::{Effect, Point, Tracer};
@@ -117,6 +118,36 @@ pub fn seat() -> Vec<Kind> {
             prepare: |_, _| leave(1),
             subject: "CLEANUP 1 P",
             workshop: "WKSHP-Full",
+            students: &[1],
+        },
+    ]
+}
+
+/// With a server at the hub, which goes with its user.
+fn hub_seat() -> Vec<Kind> {
+    vec![
+        Kind {
+            name: "CREATE with a server, in somebody's place",
+            participant: 0,
+            prepare: |_, _| leave(1),
+            subject: "CREATE 1 P",
+            workshop: "WKSHP-Plain",
+            students: &[1],
+        },
+        Kind {
+            name: "PURGE of a seat with a server",
+            participant: 0,
+            prepare: |_, _| leave(1),
+            subject: "PURGE 1 P",
+            workshop: "WKSHP-Plain",
+            students: &[1],
+        },
+        Kind {
+            name: "CREATE with a server, of a free seat",
+            participant: 1,
+            prepare: |_, _| {},
+            subject: "CREATE 1 P",
+            workshop: "WKSHP-Plain",
             students: &[1],
         },
     ]
@@ -265,10 +296,10 @@ struct Tally {
     wrong: Vec<String>,
 }
 
-fn matrix(kinds: Vec<Kind>) {
+fn matrix(kinds: Vec<Kind>, more: &str) {
     workshops();
     let mut backend = Backend::start(Options {
-        inventory: INVENTORY,
+        inventory: &format!("{INVENTORY}{more}"),
         ..Options::default()
     });
     out_of_the_way();
@@ -466,10 +497,18 @@ fn ends(tracer: &Tracer, actions: usize) -> bool {
 
 #[test]
 fn a_seat_whatever_effect_the_engine_is_killed_at() {
-    on_private_host(|| matrix(seat()));
+    on_private_host(|| matrix(seat(), ""));
 }
 
 #[test]
 fn a_class_whatever_effect_the_engine_is_killed_at() {
-    on_private_host(|| matrix(class()));
+    on_private_host(|| matrix(class(), ""));
+}
+
+#[test]
+fn a_seat_of_a_hub_whatever_effect_the_engine_is_killed_at() {
+    on_private_host(|| {
+        quick_hub::start();
+        matrix(hub_seat(), "WODHUB: jupyterhub\n");
+    });
 }

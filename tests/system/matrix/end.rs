@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use crate::support::backend::{STATE, STUDENTS, UID_BASE, home};
+use crate::support::quick_hub;
 use crate::support::seats::{fits, is_locked, password, picture};
 use crate::support::sh;
 
@@ -53,6 +54,7 @@ impl End {
              from events where action = (select max(id) from actions) order by seq",
         ));
         lines.extend(rows("pragma integrity_check"));
+        lines.extend(quick_hub::all_users());
         lines.push(sh(&format!(
             "find {STATE} {STUDENTS}/.wod /var/private -printf '%p %y %m %u:%g\\n' \
              | grep -v -e 'db-wal' -e 'db-shm' -e 'private/log/action-' | sort
