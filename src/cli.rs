@@ -20,6 +20,7 @@ mod students;
 mod test_action;
 mod vars;
 mod vault;
+mod watchdog;
 mod workshops;
 
 use std::io::IsTerminal;
@@ -117,6 +118,8 @@ enum Command {
     Facts(facts::Args),
     /// Encrypt and decrypt files and values as Ansible Vault does
     Vault(vault::Args),
+    /// See what students run, and stop abuse
+    Watchdog(watchdog::Args),
     /// Try everything out on a backend of its own that leaves nothing behind
     Demo(demo::Args),
     /// Print completions for a shell, or the man page
@@ -158,6 +161,7 @@ pub fn main() -> ExitCode {
         Command::Deliver(args) => return end(deliver::run(&args, &source)),
         Command::CleanupUsers(args) => cleanup::users(&args, &source),
         Command::CleanupProcesses(args) => cleanup::processes(&args, &source),
+        Command::Watchdog(args) => watchdog::run(&args, &source),
         Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => completions::run(&args, Cli::command()),
     };

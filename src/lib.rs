@@ -18,3 +18,4 @@ pub mod ports;
 pub mod safefs;
 pub mod site;
 pub mod templates;
+pub mod watchdog;

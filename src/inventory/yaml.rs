@@ -34,7 +34,7 @@ const MAX_PLACES: usize = 24;
 
 impl Document {
     /// The line of a key, or of the nearest one around it that has a line; 0 when none has.
-    pub(super) fn line_of(&self, path: &[String]) -> usize {
+    pub fn line_of(&self, path: &[String]) -> usize {
         let joined = |keys: &[String]| keys.iter().map(|key| format!("{key}{BETWEEN}")).collect();
         let lines = (1..=path.len()).rev().filter_map(|len| match len {
             1 => self.lines.get(&path[0]),

@@ -1,0 +1,80 @@
+//! One process, as it was seen at one moment. What it says of itself (name, arguments) is kept
+//! apart from what the kernel says of it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Names a process as long as the host runs: pids are used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ProcessId {
+    pub pid: u32,
+    /// Milliseconds from the start of the host to that of the process.
+    pub start: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    pub id: ProcessId,
+    /// The pid of its parent; 1 when that has ended.
+    pub parent: u32,
+    pub session: u32,
+    /// Real and effective uid.
+    pub uid: u32,
+    pub effective_uid: u32,
+    pub exe: Exe,
+    /// What it calls itself: `comm`, at most 15 bytes.
+    pub name: String,
+    /// What it says its arguments are, at most 4 KiB of them.
+    pub argv: Vec<String>,
+    pub cwd: Option<PathBuf>,
+    /// As in /proc/PID/stat: `R`, `S`, `D`, `T`, `Z`, …
+    pub state: char,
+    /// The pid of its debugger; 0 is none.
+    pub tracer: u32,
+    pub nice: i32,
+    pub threads: u32,
+    /// Time on processors so far, of its own and of children that it has waited for.
+    pub cpu_ms: u64,
+    pub reaped_cpu_ms: u64,
+    /// Bytes in memory.
+    pub resident: u64,
+    /// The other ends of its TCP connections.
+    pub peers: Vec<SocketAddr>,
+    /// `/system.slice/jupyterhub.service`; None where nobody can tell.
+    pub cgroup: Option<String>,
+}
+
+/// The program that runs, as the kernel knows it: nobody can talk it into something else.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exe {
+    /// Without the kernel's ` (deleted)`; None for a process of the kernel, or one that is gone.
+    pub path: Option<PathBuf>,
+    /// No name leads to it any more; so it is with every memfd.
+    pub deleted: bool,
+    /// The uid that owns the file.
+    pub owner: Option<u32>,
+    /// Hex; None until somebody has asked for it.
+    pub sha256: Option<String>,
+}
+
+impl Process {
+    /// It has ended, and its parent has not asked yet.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.state, 'Z' | 'X' | 'x')
+    }
+}
+
+impl Exe {
+    /// Whether the program is not root's, and so may be anything. A program of which nobody can
+    /// tell is not said to be.
+    pub fn is_own(&self) -> bool {
+        self.path.is_some() && self.owner != Some(0)
+    }
+
+    /// The last part of the program's path.
+    pub fn file_name(&self) -> Option<&str> {
+        self.path.as_ref()?.file_name()?.to_str()
+    }
+}

@@ -1,0 +1,38 @@
+//! Servers whose student the hub has not seen for long. That harms nobody; it is worth a line.
+
+use crate::watchdog::finding::{Finding, Level, Rule};
+use crate::watchdog::scene::{Scene, Subject};
+use crate::watchdog::told;
+
+pub fn ask(scene: &Scene) -> Vec<Finding> {
+    let groups = scene.by_student();
+    groups
+        .values()
+        .filter_map(|group| of_one(scene, group))
+        .collect()
+}
+
+fn of_one(scene: &Scene, group: &[&Subject]) -> Option<Finding> {
+    let student = group.first()?.student;
+    let last = scene.seat(student)?.last_activity?;
+    let idle = told::ms(scene.snapshot.now.since(last));
+    let limit = told::ms(scene.policy.seats.idle);
+    let mut servers: Vec<&Subject> = group.to_vec();
+    servers.retain(|subject| scene.is_hubs(subject.process));
+    if idle < limit || servers.is_empty() {
+        return None;
+    }
+    Some(Finding {
+        sentence: format!(
+            "{} has a server that nobody has used for {}",
+            student.account(),
+            told::span(idle)
+        ),
+        ..scene.finding(
+            Rule::Idle,
+            Level::Notice,
+            told::score(idle, limit),
+            &servers,
+        )
+    })
+}
