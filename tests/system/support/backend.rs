@@ -301,6 +301,21 @@ pub fn send_as_frontend(subject: &str, body: &str) {
     let _ = stream.read(&mut [0; 1]);
 }
 
+/// Sends one mail in one piece and gives back the reply to it; nothing when the backend dies first.
+pub fn send_in_one_piece(subject: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(SMTP).unwrap();
+    let dialogue = format!(
+        "HELO test\r\nMAIL FROM:<{SENDER}>\r\nRCPT TO:<wodadmin@localhost>\r\nDATA\r\n\
+         Subject: {subject}\r\n\r\n{body}\r\n.\r\nQUIT\r\n"
+    );
+    let mut told = Vec::new();
+    let _ = stream.write_all(dialogue.as_bytes());
+    let _ = stream.read_to_end(&mut told);
+    let told = String::from_utf8_lossy(&told);
+    let mut replies = told.lines().skip_while(|line| !line.starts_with("354"));
+    replies.nth(1).unwrap_or_default().to_owned()
+}
+
 /// Sends one mail politely; gives back the reply to it.
 pub fn send(subject: &str, body: &str) -> String {
     let mail = format!("Subject: {subject}\r\n\r\n{body}\r\n");
@@ -311,6 +326,7 @@ pub fn send(subject: &str, body: &str) -> String {
 pub fn send_bytes(sender: &str, mail: &[u8]) -> String {
     let address: SocketAddr = SMTP.parse().unwrap();
     let mut peer = TcpStream::connect(address).unwrap();
+    peer.set_nodelay(true).unwrap();
     let mut stream = peer.try_clone().unwrap();
     stream
         .set_read_timeout(Some(Duration::from_secs(60)))
