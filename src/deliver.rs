@@ -9,6 +9,7 @@ mod expand;
 mod fields;
 mod file;
 mod firewall;
+pub mod install;
 mod item;
 mod ledger;
 mod link;

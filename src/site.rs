@@ -2,6 +2,7 @@
 //! adapter. Each part gets only the settings that it needs.
 
 mod deliver;
+pub mod doctor;
 mod facts;
 mod ground;
 mod host;
@@ -13,6 +14,7 @@ mod state;
 mod students;
 mod vault;
 
+pub use deliver::family;
 pub use facts::{Facts, NoFacts, Seated};
 pub use keys::KeyFile;
 pub use lint::{lint_defaults, shelf_of};

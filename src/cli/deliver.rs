@@ -12,8 +12,7 @@ use super::{Exit, NotReady, print_json, print_table};
 use crate::deliver::{self, Item, Missing, Mode, Recap, Report, Tag};
 use crate::site::{Site, Source};
 
-use shown::print_recap;
-pub(super) use shown::{Lines, Masked, People};
+pub(super) use shown::{Lines, Masked, People, print_recap};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -22,6 +22,7 @@ mod functions;
 mod history;
 mod hub;
 mod hub_faults;
+mod install;
 mod last_guest;
 mod matrix;
 mod mistakes;

@@ -1,0 +1,95 @@
+//! Variables that cannot be had, and workshops that want what is not here.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use crate::adapters::registry_local;
+use crate::domain::Workshop;
+use crate::ports::Fault;
+
+use super::super::Site;
+use super::{Found, Look, advice, problem};
+
+pub fn variables(look: &Look<'_>) -> Vec<Found> {
+    let errors = look.site.variables().all_resolved().skipped;
+    errors
+        .iter()
+        .map(|error| {
+            let line = error.to_string();
+            let mend = match line.contains("vault") {
+                true => "see VAULTPWD, vault_secret and wod vault --help",
+                false => "wod vars NAME --origin says where it is set",
+            };
+            problem(format!("a variable has no value: {line}"), mend)
+        })
+        .collect()
+}
+
+/// Those of all shelves; a workshop of no use is left out and told in the log.
+pub fn listed(site: &Site) -> Result<Vec<Workshop>, Fault> {
+    registry_local::workshops_on(&site.shelves()?)
+}
+
+pub fn workshops(look: &Look<'_>) -> Vec<Found> {
+    let site = look.site;
+    let all = match listed(site) {
+        Ok(all) => all,
+        Err(fault) => return vec![problem(fault.chain(), "wod workshops lint")],
+    };
+    if all.is_empty() {
+        let dir = site.settings.notebooks.display();
+        return vec![problem(
+            format!("there is no workshop in WODNOBO {dir}"),
+            "put one there, or set WODNOBO; wod workshops lint",
+        )];
+    }
+    let mut found = Vec::new();
+    for workshop in &all {
+        let name = &workshop.name;
+        if workshop.ldap && site.settings.ldap.is_none() {
+            found.push(problem(
+                format!("workshop {name} wants a directory, and there is none"),
+                "set WODLDAPSRVNAME, WODLDAPDMN and WODLDAPPWD",
+            ));
+        }
+        if workshop.varpass && site.settings.pass_dir.is_none() {
+            found.push(problem(
+                format!("workshop {name} wants a pass file, and there is no place for one"),
+                "set WODGROUP and WODANSIBLEPRIVDIR",
+            ));
+        }
+        let window = site.settings.window;
+        if let Some(range) = workshop.range
+            && window.check(range).is_err()
+        {
+            found.push(advice(
+                format!("the range of workshop {name} leaves WODUSERMIN..WODUSERMAX"),
+                "wod workshops lint",
+            ));
+        }
+    }
+    found
+}
+
+/// Processes of root that are engines. Whose process it is says the kernel; its name, anybody.
+pub fn engines() -> Vec<String> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut found = Vec::new();
+    for entry in entries {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_roots = entry.metadata().is_ok_and(|meta| meta.uid() == 0);
+        if !is_roots || !name.bytes().all(|byte| byte.is_ascii_digit()) {
+            continue;
+        }
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+        let is_wod = words.first().is_some_and(|word| {
+            let program = word.rsplit(|byte| *byte == b'/').next();
+            program == Some(b"wod")
+        });
+        if is_wod && words.contains(&&b"serve"[..]) {
+            found.push(name);
+        }
+    }
+    found
+}
