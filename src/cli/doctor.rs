@@ -30,7 +30,11 @@ pub struct Args {
 
 pub fn run(args: &Args, source: &Source) -> Exit {
     let (found, exit, secrets) = match Site::load(source) {
-        Err(wrong) => (doctor::of_configuration(&wrong), Exit::Configuration, vec![]),
+        Err(wrong) => (
+            doctor::of_configuration(&wrong),
+            Exit::Configuration,
+            vec![],
+        ),
         Ok(site) => {
             let found = doctor::examine(&site);
             let is_wrong = found.iter().any(|one| one.level == Level::Problem);
@@ -41,10 +45,10 @@ pub fn run(args: &Args, source: &Source) -> Exit {
             (found, exit, site.secrets())
         }
     };
-    let masker = Masker::new(&secrets);
+    let mask = |text: &str| Masker::new(&secrets).mask(text);
     let masked = found.into_iter().map(|one| Finding {
-        line: masker.mask(&one.line),
-        mend: masker.mask(&one.mend),
+        line: mask(&one.line),
+        mend: mask(&one.mend),
         ..one
     });
     let found: Vec<Finding> = masked.collect();

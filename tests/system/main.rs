@@ -17,6 +17,7 @@ mod deliver;
 mod deliver_students;
 mod demo;
 mod directory;
+mod doctor;
 mod faults;
 mod functions;
 mod history;

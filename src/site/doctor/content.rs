@@ -3,7 +3,6 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use crate::adapters::registry_local;
 use crate::domain::Workshop;
 use crate::ports::Fault;
 
@@ -25,25 +24,37 @@ pub fn variables(look: &Look<'_>) -> Vec<Found> {
         .collect()
 }
 
-/// Those of all shelves; a workshop of no use is left out and told in the log.
+/// The workshops of all shelves that can be used.
 pub fn listed(site: &Site) -> Result<Vec<Workshop>, Fault> {
-    registry_local::workshops_on(&site.shelves()?)
+    let (workshops, _) = site.shelves()?.list()?;
+    Ok(workshops)
 }
 
 pub fn workshops(look: &Look<'_>) -> Vec<Found> {
     let site = look.site;
-    let all = match listed(site) {
-        Ok(all) => all,
+    let listed = site.shelves().and_then(|shelves| shelves.list());
+    let (all, unusable) = match listed {
+        Ok(listed) => listed,
         Err(fault) => return vec![problem(fault.chain(), "wod workshops lint")],
     };
+    let mut found: Vec<Found> = unusable
+        .iter()
+        .map(|one| {
+            let line = format!(
+                "a workshop is left out: {}: {}",
+                one.path.display(),
+                one.problem
+            );
+            problem(line, "wod workshops lint")
+        })
+        .collect();
     if all.is_empty() {
         let dir = site.settings.notebooks.display();
-        return vec![problem(
+        found.push(problem(
             format!("there is no workshop in WODNOBO {dir}"),
             "put one there, or set WODNOBO; wod workshops lint",
-        )];
+        ));
     }
-    let mut found = Vec::new();
     for workshop in &all {
         let name = &workshop.name;
         if workshop.ldap && site.settings.ldap.is_none() {

@@ -119,7 +119,12 @@ fn hides(mounts: &str) -> bool {
         let (path, kind, options) = (words.next()?, words.next()?, words.next()?);
         (path == "/proc" && kind == "proc").then_some(options)
     });
-    let hidden = ["hidepid=1", "hidepid=2", "hidepid=noaccess", "hidepid=invisible"];
+    let hidden = [
+        "hidepid=1",
+        "hidepid=2",
+        "hidepid=noaccess",
+        "hidepid=invisible",
+    ];
     proc.is_some_and(|options| options.split(',').any(|option| hidden.contains(&option)))
 }
 

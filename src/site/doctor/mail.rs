@@ -53,7 +53,10 @@ pub fn postfix(_: &Look<'_>) -> Vec<Found> {
     match said {
         // An option that this Postfix does not know is told on stderr, and is none.
         Ok((_, said)) => wrong(&String::from_utf8_lossy(&said.stdout)),
-        Err(e) => vec![problem(format!("postconf does not run: {e}"), "postconf -n")],
+        Err(e) => vec![problem(
+            format!("postconf does not run: {e}"),
+            "postconf -n",
+        )],
     }
 }
 

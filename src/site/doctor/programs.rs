@@ -11,9 +11,21 @@ use super::{Found, Look, problem};
 const NEEDED: &[(&str, &str, &str)] = &[
     ("setpriv", "util-linux", "workshop scripts run by it"),
     ("setsid", "util-linux", "workshop scripts run by it"),
-    ("chpasswd", "passwd", "participants' passwords are set by it"),
-    ("ssh-keygen", "openssh-client", "a student's key pair is made by it"),
-    ("bash", "bash", "students and workshop scripts have it as their shell"),
+    (
+        "chpasswd",
+        "passwd",
+        "participants' passwords are set by it",
+    ),
+    (
+        "ssh-keygen",
+        "openssh-client",
+        "a student's key pair is made by it",
+    ),
+    (
+        "bash",
+        "bash",
+        "students and workshop scripts have it as their shell",
+    ),
     ("sudo", "sudo", "workshop scripts become root by it"),
     ("crontab", "cron", "a guest's crontab is taken away by it"),
 ];

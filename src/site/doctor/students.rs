@@ -20,7 +20,9 @@ pub fn homes(look: &Look<'_>) -> Vec<Found> {
     match site.homes().and_then(|homes| homes.is_noexec()) {
         Ok(false) => {}
         Ok(true) => found.push(problem(
-            format!("WODSTUDDIR {dir} is mounted noexec: participants cannot run programs of their own"),
+            format!(
+                "WODSTUDDIR {dir} is mounted noexec: participants cannot run programs of their own"
+            ),
             format!("mount -o remount,exec $(findmnt -no TARGET -T {dir}), and in /etc/fstab"),
         )),
         Err(fault) => found.push(problem(fault.chain(), DELIVER)),
@@ -28,7 +30,9 @@ pub fn homes(look: &Look<'_>) -> Vec<Found> {
     if !super::host::has_acl(&site.settings.students_dir) {
         found.push(problem(
             format!("the file system of WODSTUDDIR {dir} has no POSIX ACLs"),
-            format!("mount -o remount,acl $(findmnt -no TARGET -T {dir}), or use one that has them"),
+            format!(
+                "mount -o remount,acl $(findmnt -no TARGET -T {dir}), or use one that has them"
+            ),
         ));
     }
     found

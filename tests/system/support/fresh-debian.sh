@@ -1,7 +1,8 @@
 #!/bin/bash
 # fresh-debian.sh BASE PROGRAM SCRIPT: runs a script on a fresh Debian below BASE, of which a copy is
 # used, as its root, with its own processes and mounts but this machine's network. PROGRAM is there as
-# /root/wod. There is no systemd. What the script leaves in /run/keep of the copy is kept nowhere.
+# /root/wod. There is no systemd, and nothing of it
+# is kept.
 set -euo pipefail
 
 inside() {
@@ -27,7 +28,9 @@ inside() {
     mkdir "$root/run/lock"
     chmod 1777 "$root/run/lock"
     cat /etc/resolv.conf >"$root/etc/resolv.conf"
-    grep -qs localhost "$root/etc/hosts" || printf '127.0.0.1 localhost\n' >"$root/etc/hosts"
+    # A host knows its own name; JupyterHub asks for it.
+    hostname fresh
+    printf '127.0.0.1 localhost\n127.0.1.1 fresh\n' >"$root/etc/hosts"
     # Packages start no daemons, and the firewall is of a network that ends with the call.
     printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
     chmod 755 "$root/usr/sbin/policy-rc.d"
