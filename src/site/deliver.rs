@@ -200,7 +200,9 @@ impl Host {
 
 /// Whether the program that units start has the command.
 fn has_watchdog(program: &str) -> bool {
-    Cmd::new(program).args(["watchdog", "--help"]).run().is_ok()
+    // A flag of the one that runs, not of the commands beside it.
+    let asked = Cmd::new(program).args(["watchdog", "--once", "--help"]);
+    asked.run().is_ok()
 }
 
 fn host_name() -> String {
