@@ -22,6 +22,7 @@ mod students;
 mod test_action;
 mod vars;
 mod vault;
+mod watchdog;
 mod workshops;
 
 use std::io::IsTerminal;
@@ -123,6 +124,8 @@ enum Command {
     Facts(facts::Args),
     /// Encrypt and decrypt files and values as Ansible Vault does
     Vault(vault::Args),
+    /// See what students run, and stop abuse
+    Watchdog(watchdog::Args),
     /// Try everything out on a backend of its own that leaves nothing behind
     Demo(demo::Args),
     /// Print completions for a shell, or the man page
@@ -170,6 +173,7 @@ pub fn main() -> ExitCode {
         Command::CleanupUsers(args) => cleanup::users(&args, &source),
         Command::CleanupProcesses(args) => cleanup::processes(&args, &source),
         Command::Doctor(args) => return ExitCode::from(doctor::run(&args, &source) as u8),
+        Command::Watchdog(args) => watchdog::run(&args, &source),
         Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => completions::run(&args, Cli::command()),
     };

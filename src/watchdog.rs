@@ -6,6 +6,7 @@ mod history;
 mod judge;
 mod policy;
 mod process;
+mod recording;
 mod rules;
 mod scene;
 mod snapshot;
@@ -20,4 +21,5 @@ pub use policy::{
     Responses, Seats, Window, Wrong,
 };
 pub use process::{Exe, Process, ProcessId};
+pub use recording::{Broken, Recorder, Recording};
 pub use snapshot::{Seat, Snapshot};

@@ -216,6 +216,7 @@ fn metadata(name: &WorkshopName, fields: &Fields<'_>) -> Result<Workshop, String
         multiappliance: fields.flag("multiappliance")?,
         compile: fields.compile()?,
         duration: fields.number("duration")?,
+        cpu_minutes: fields.number("cpu_minutes")?,
         active: fields.flag("active")?,
     })
 }
@@ -321,11 +322,13 @@ mod tests {
     fn fields_are_read_as_sites_write_them() {
         let workshop = read(
             "%YAML 1.1\n---\nname: A title\nactive: yes\ncapacity: '20'\nrange: [1981-1985]\n\
-             reset: \"false\"\nldap: true\ncompile: a.sh, b.sh\nduration: 4\n",
+             reset: \"false\"\nldap: true\ncompile: a.sh, b.sh\nduration: 4\n\
+             cpu_minutes: 90\n",
         )
         .unwrap();
         assert_eq!(workshop.title, "A title");
         assert_eq!((workshop.capacity, workshop.duration), (20, Some(4)));
+        assert_eq!(workshop.cpu_minutes, Some(90));
         assert_eq!(workshop.range.unwrap().to_string(), "1981,1985");
         assert_eq!(
             (workshop.active, workshop.reset, workshop.ldap),
@@ -342,6 +345,7 @@ mod tests {
             ("range: 0-5", "range"),
             ("reset: maybe", "reset"),
             ("capacity: many", "capacity"),
+            ("cpu_minutes: -5", "cpu_minutes"),
             ("compile: [a]", "compile"),
         ] {
             assert!(read(text).unwrap_err().contains(field), "{text}");

@@ -12,7 +12,8 @@ use crate::site::{Facts, NoFacts, Site, Source, State};
 
 const ABOUT: &str = "\
 Fields of a workshop: id, name, title, range-min, range-max, capacity, reset, ldap, varpass,
-monoappliance, multiappliance, compile, duration, active. Of a participant: student, cleaned.
+monoappliance, multiappliance, compile, duration, cpu_minutes, active.
+Of a participant: student, cleaned.
 What is not set is printed as null. Participants are known as long as they have a seat.
 
 Scripts call the functions of functions.sh instead: source functions.sh; wod_get_range_min $wid";
@@ -111,6 +112,7 @@ fn of_workshop(workshop: &Workshop) -> Map<String, Value> {
         "multiappliance": workshop.multiappliance,
         "compile": compile,
         "duration": workshop.duration,
+        "cpu_minutes": workshop.cpu_minutes,
         "active": workshop.active,
     });
     facts.as_object().cloned().unwrap_or_default()

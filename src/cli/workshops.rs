@@ -120,6 +120,9 @@ fn show(workshops: &[Workshop], name: &WorkshopName, json: bool) -> anyhow::Resu
     if let Some(hours) = workshop.duration {
         println!("duration  {hours} h");
     }
+    if let Some(minutes) = workshop.cpu_minutes {
+        println!("processor {minutes} min");
+    }
     println!("try it    wod test-action CREATE {name} --dry-run");
     Ok(Exit::Done)
 }

@@ -68,6 +68,7 @@ mod tests {
             multiappliance: multi,
             compile: Vec::new(),
             duration: None,
+            cpu_minutes: None,
             active: true,
         }
     }

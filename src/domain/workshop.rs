@@ -160,6 +160,8 @@ pub struct Workshop {
     pub compile: Vec<String>,
     /// Hours a participant may keep the seat.
     pub duration: Option<u32>,
+    /// Minutes on processors that a session may use before the watchdog asks.
+    pub cpu_minutes: Option<u32>,
     pub active: bool,
 }
 

@@ -29,7 +29,7 @@ enum Kind {
 }
 
 /// Every field there is, and the kind of its value.
-const KNOWN: [(&str, Kind); 23] = [
+const KNOWN: [(&str, Kind); 24] = [
     ("name", Kind::Text),
     ("description", Kind::Text),
     ("active", Kind::Flag),
@@ -46,6 +46,7 @@ const KNOWN: [(&str, Kind); 23] = [
     ("beta", Kind::Flag),
     ("category", Kind::Words),
     ("duration", Kind::Number),
+    ("cpu_minutes", Kind::Number),
     ("presenter", Kind::Text),
     ("role", Kind::Text),
     ("avatar", Kind::Text),

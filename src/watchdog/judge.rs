@@ -68,7 +68,7 @@ impl Judge {
     fn ask(&self, scene: &Scene, rules: &[(Rule, rules::Ask)]) -> Vec<Finding> {
         let mut found = Vec::new();
         for (rule, ask) in rules {
-            if !self.policy.off.contains(rule) {
+            if !self.policy.without.contains(rule) {
                 found.extend(ask(scene));
             }
         }

@@ -18,7 +18,7 @@ pub use lists::Lists;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     /// Rules that are not asked.
-    pub off: BTreeSet<Rule>,
+    pub without: BTreeSet<Rule>,
     pub lists: Lists,
     pub places: Places,
     pub disguise: Disguise,
@@ -98,7 +98,7 @@ pub struct Pool {
 pub struct Processes {
     pub notice: u32,
     pub suspicious: u32,
-    /// Copies of one program that go on coming.
+    /// Copies of one program that are a fork bomb.
     pub bomb: u32,
     /// How long so many have to be there.
     pub bomb_after: Duration,
@@ -159,7 +159,7 @@ const GIB: u64 = 1 << 30;
 impl Default for Policy {
     fn default() -> Policy {
         Policy {
-            off: BTreeSet::new(),
+            without: BTreeSet::new(),
             lists: Lists::default(),
             places: Places::default(),
             disguise: Disguise {
@@ -283,8 +283,9 @@ impl Default for Cpu {
             suspicious_after: 20 * MINUTE,
             windows: vec![
                 window(10 * MINUTE, 8 * MINUTE, Programs::Own, Level::Notice),
-                window(HOUR, 45 * MINUTE, Programs::Own, Level::Suspicious),
                 window(HOUR, 45 * MINUTE, Programs::All, Level::Suspicious),
+                window(HOUR, 45 * MINUTE, Programs::Own, Level::Suspicious),
+                window(8 * HOUR, 2 * HOUR, Programs::Own, Level::Suspicious),
                 window(2 * HOUR, 90 * MINUTE, Programs::Own, Level::Certain),
             ],
         }

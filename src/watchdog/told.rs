@@ -33,6 +33,14 @@ pub fn span(ms: u64) -> String {
     }
 }
 
+/// `1 process`, `3 processes`
+pub fn processes(count: usize) -> String {
+    match count {
+        1 => "1 process".to_owned(),
+        count => format!("{count} processes"),
+    }
+}
+
 /// How far over a limit: 50 is at it, 100 at twice of it and more.
 pub fn score(value: u64, limit: u64) -> u8 {
     let score = value.saturating_mul(50) / limit.max(1);

@@ -27,6 +27,7 @@ fn state() -> TempDir {
         multiappliance: false,
         compile: Vec::new(),
         duration: None,
+        cpu_minutes: None,
         active: true,
     };
     let full = Workshop {

@@ -18,3 +18,4 @@ mod templates;
 mod tidy;
 mod vars;
 mod vault;
+mod watchdog;

@@ -72,6 +72,10 @@ const RAW_FILES: &[(&str, &str)] = &[
         "the site's secrets, named by its admin; as whoever runs it",
     ),
     ("src/cli/vault/prompt.rs", "opens /dev/tty"),
+    (
+        "src/cli/watchdog/replay.rs",
+        "a recording and a policy, named by the admin; as whoever runs it",
+    ),
     ("src/exec/end.rs", "reads /proc"),
     ("src/exec/pump.rs", "sets a pipe's flags"),
     ("src/exec/service.rs", "is handed open files only"),

@@ -77,6 +77,7 @@ mod tests {
             multiappliance: false,
             compile: Vec::new(),
             duration: None,
+            cpu_minutes: None,
             active,
         }
     }

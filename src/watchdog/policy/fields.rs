@@ -71,9 +71,11 @@ impl Fields {
 
     fn unknown(&mut self, document: &Document, map: &Map, above: &mut Vec<String>) {
         for (key, value) in map.iter() {
-            let key = key
-                .as_text()
-                .map_or_else(|| format!("{key:?}"), str::to_owned);
+            let key = match key {
+                // `off:` is a word for false, as a key, too.
+                Value::Bool(flag) => flag.to_string(),
+                key => key.as_text().unwrap_or("?").to_owned(),
+            };
             above.push(key);
             let path = above.join(".");
             let inner = format!("{path}.");

@@ -27,7 +27,7 @@ const LONGEST: Duration = Duration::from_secs(86_400);
 pub(super) fn policy(text: &str) -> Result<Policy, Vec<Wrong>> {
     let mut fields = Fields::read(text);
     let mut policy = Policy::default();
-    off(&mut fields, &mut policy.off);
+    without(&mut fields, &mut policy.without);
     lists(&mut fields, &mut policy);
     limits(&mut fields, &mut policy);
     if let Some(windows) = windows(&mut fields) {
@@ -38,11 +38,11 @@ pub(super) fn policy(text: &str) -> Result<Policy, Vec<Wrong>> {
     fields.finish().map(|()| policy)
 }
 
-fn off(fields: &mut Fields, off: &mut BTreeSet<Rule>) {
-    for name in fields.texts("off").unwrap_or_default() {
+fn without(fields: &mut Fields, rules: &mut BTreeSet<Rule>) {
+    for name in fields.texts("without").unwrap_or_default() {
         match name.parse() {
-            Ok(rule) => drop(off.insert(rule)),
-            Err(e) => fields.tell("off", format_args!("has no {e}")),
+            Ok(rule) => drop(rules.insert(rule)),
+            Err(e) => fields.tell("without", format_args!("has no {e}")),
         }
     }
 }
@@ -171,13 +171,13 @@ fn ordered(fields: &mut Fields, policy: &Policy) {
     ];
     for (high, low, is_ordered) in pairs {
         if !is_ordered {
-            let stated = if fields.value(high).is_some() {
-                high
-            } else {
-                low
-            };
-            let problem = format!("makes {high} less than {low}; it is the stronger one");
-            fields.tell(stated, problem);
+            match fields.value(high) {
+                Some(_) => fields.tell(
+                    high,
+                    format_args!("is less than {low}; it is the stronger one"),
+                ),
+                None => fields.tell(low, format_args!("is more than {high}, the stronger one")),
+            }
         }
     }
 }

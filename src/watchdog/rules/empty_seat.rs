@@ -24,9 +24,9 @@ fn of_one(scene: &Scene, group: &[&Subject]) -> Option<Finding> {
     };
     Some(Finding {
         sentence: format!(
-            "{} runs {} processes on a seat that nobody has for {}",
+            "{} runs {} on a seat that nobody has for {}",
             student.account(),
-            group.len(),
+            told::processes(group.len()),
             told::span(empty)
         ),
         ..scene.finding(Rule::EmptySeat, level, told::score(empty, certain), group)

@@ -32,14 +32,14 @@ fn of_one(scene: &Scene, group: &[&Subject]) -> Option<Finding> {
         Level::Notice
     };
     let known = match seat.until {
-        Some(_) => "the session is over",
-        None => "the longest session is over",
+        Some(_) => "the session has been over",
+        None => "the longest session has been over",
     };
     Some(Finding {
         sentence: format!(
-            "{} still runs {} processes, though {known} since {}",
+            "{} still runs {}, though {known} for {}",
             student.account(),
-            group.len(),
+            told::processes(group.len()),
             told::span(late)
         ),
         ..scene.finding(Rule::Overtime, level, told::score(late, overtime), group)

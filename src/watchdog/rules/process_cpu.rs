@@ -1,5 +1,6 @@
 //! One process that computes for long. Below the hub's server root's programs may do so until the
-//! session has used what it is allowed.
+//! session has used what it is allowed, and so may a student's own ones where the workshop asks for
+//! time.
 
 use crate::watchdog::finding::{Finding, Level, Rule};
 use crate::watchdog::scene::{Scene, Subject};
@@ -19,7 +20,11 @@ fn of_one(scene: &Scene, subject: &Subject) -> Option<Finding> {
         return None;
     }
     let limit = told::ms(scene.policy.cpu.suspicious_after);
-    let level = match subject.cpu_ms >= limit && (used_up || !is_kernel) {
+    let has_budget = scene
+        .seat(subject.student)
+        .is_some_and(|seat| seat.cpu_minutes.is_some());
+    let is_asked = used_up || !is_kernel && !has_budget;
+    let level = match subject.cpu_ms >= limit && is_asked {
         true => Level::Suspicious,
         false => Level::Notice,
     };

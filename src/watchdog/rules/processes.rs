@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use crate::domain::quoted;
 use crate::watchdog::finding::{Finding, Level, Rule};
 use crate::watchdog::scene::{Scene, Subject};
 use crate::watchdog::told;
@@ -11,8 +12,8 @@ use crate::watchdog::told;
 const FORKS: u64 = 10_000;
 /// Hundredths of the processes that have to run one program, for it to be a bomb.
 const ALIKE: usize = 90;
-/// A bomb had a quarter of its processes made within so many milliseconds.
-const REFILLED: u64 = 30_000;
+/// One of so many is new while a bomb is watched.
+const REFILL: u32 = 20;
 
 pub fn ask(scene: &Scene) -> Vec<Finding> {
     let groups = scene.by_student();
@@ -29,9 +30,7 @@ fn crowd(scene: &Scene, group: &[&Subject]) -> Option<Finding> {
     let (level, sentence) = match bomb(scene, group) {
         Some(program) => (
             Level::Certain,
-            format!(
-                "{who} has {count} processes, nearly all of them {program}, and goes on starting them"
-            ),
+            format!("{who} has {count} processes, nearly all of them {program}"),
         ),
         None if count >= limits.suspicious => {
             (Level::Suspicious, format!("{who} has {count} processes"))
@@ -49,25 +48,29 @@ fn crowd(scene: &Scene, group: &[&Subject]) -> Option<Finding> {
     })
 }
 
-/// The program of a fork bomb: copies of it stay many, and new ones come.
-fn bomb<'a>(scene: &Scene, group: &[&Subject<'a>]) -> Option<String> {
+/// The program of a fork bomb: hundreds of copies of a student's own program, or of one of root's
+/// of which new copies go on coming (workers that stay are none).
+fn bomb(scene: &Scene, group: &[&Subject]) -> Option<String> {
     let limits = &scene.policy.processes;
     let past = scene.past(group.first()?.student)?;
-    let at = scene.snapshot.at;
-    let fewest = past.fewest_processes(at, told::ms(limits.bomb_after))?;
-    if fewest < limits.bomb || past.new_processes(at, REFILLED) < fewest / 4 {
+    let (at, span) = (scene.snapshot.at, told::ms(limits.bomb_after));
+    let fewest = past.fewest_processes(at, span)?;
+    if fewest < limits.bomb {
         return None;
     }
-    let mut programs: HashMap<&Path, usize> = HashMap::new();
+    let mut programs: HashMap<(&Path, bool), usize> = HashMap::new();
     for subject in group {
         if let Some(path) = &subject.process.exe.path {
-            *programs.entry(path).or_default() += 1;
+            *programs.entry((path, subject.own)).or_default() += 1;
         }
     }
-    let (program, count) = programs
+    let most = programs
         .into_iter()
-        .max_by_key(|(path, count)| (*count, *path))?;
-    (count * 100 >= group.len() * ALIKE).then(|| crate::domain::quoted(&program.to_string_lossy()))
+        .max_by_key(|(program, count)| (*count, *program));
+    let ((path, own), count) = most?;
+    let is_alike = count * 100 >= group.len() * ALIKE;
+    let goes_on = past.new_processes(at, span) * REFILL >= fewest;
+    (is_alike && (own || goes_on)).then(|| quoted(&path.to_string_lossy()))
 }
 
 fn forks(scene: &Scene, group: &[&Subject]) -> Option<Finding> {
