@@ -10,6 +10,7 @@ mod fields;
 mod file;
 mod firewall;
 mod history;
+pub mod install;
 mod item;
 mod ledger;
 mod link;

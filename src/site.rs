@@ -2,6 +2,7 @@
 //! adapter. Each part gets only the settings that it needs.
 
 mod deliver;
+pub mod doctor;
 mod facts;
 mod ground;
 mod host;
@@ -15,6 +16,7 @@ mod students;
 mod vault;
 mod watchdog;
 
+pub use deliver::family;
 pub use facts::{Facts, NoFacts, Seated};
 pub use keys::KeyFile;
 pub use lint::{lint_defaults, shelf_of};

@@ -15,8 +15,8 @@ use crate::deliver::{self, Item, Missing, Mode, Recap, Report, Tag};
 use crate::site::{Site, Source};
 
 pub(super) use kept::By;
-use shown::{Kept, print_recap};
-pub(super) use shown::{Lines, Masked, People};
+use shown::Kept;
+pub(super) use shown::{Lines, Masked, People, print_recap};
 
 const EXAMPLES: &str = "\
 Examples:

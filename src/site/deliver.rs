@@ -66,6 +66,15 @@ impl Site {
         Ok(items)
     }
 
+    pub fn has_hub(&self) -> bool {
+        matches!(self.settings.hub, HubSettings::JupyterHub { .. })
+    }
+
+    /// JPHUB: where the hub's programs are.
+    pub fn hub_dir(&self) -> String {
+        super::text(&self.scope, "JPHUB").unwrap_or_else(|| "/opt/jupyterhub".to_owned())
+    }
+
     /// Names that this host has: what `--limit` may say.
     pub fn host_names(&self) -> Vec<String> {
         let fixed = ["localhost".to_owned(), host_name()];
@@ -179,7 +188,7 @@ impl Host {
         let home = account.map(|account| account.home_dir().to_owned());
         Host {
             name: host_name(),
-            family: family(&os_release()),
+            family: family(),
             program: match is_here(PROGRAM) {
                 true => PROGRAM.to_owned(),
                 false => own.display().to_string(),
@@ -193,7 +202,9 @@ impl Host {
 
 /// Whether the program that units start has the command.
 fn has_watchdog(program: &str) -> bool {
-    Cmd::new(program).args(["watchdog", "--help"]).run().is_ok()
+    // A flag of the one that runs, not of the commands beside it.
+    let asked = Cmd::new(program).args(["watchdog", "--once", "--help"]);
+    asked.run().is_ok()
 }
 
 fn host_name() -> String {
@@ -209,6 +220,11 @@ fn address() -> Option<String> {
     Some(socket.local_addr().ok()?.ip().to_string())
 }
 
+/// This host's family of distributions, as Ansible calls it.
+pub fn family() -> String {
+    family_of(&os_release())
+}
+
 fn os_release() -> String {
     let read = Dir::open_root("/usr/lib".as_ref())
         .and_then(|dir| dir.read("os-release".as_ref(), 64 << 10));
@@ -216,7 +232,7 @@ fn os_release() -> String {
 }
 
 /// As Ansible calls it; the distribution's own name when it is of no family that is known.
-fn family(os_release: &str) -> String {
+fn family_of(os_release: &str) -> String {
     let value = |key: &str| {
         let mut lines = os_release.lines().filter_map(|line| line.split_once('='));
         let found = lines.find(|(name, _)| *name == key);
@@ -233,16 +249,16 @@ fn family(os_release: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::family;
+    use super::family_of;
 
     #[test]
     fn a_distribution_is_of_its_family() {
-        assert_eq!(family("ID=debian\n"), "Debian");
-        assert_eq!(family("ID=ubuntu\nID_LIKE=debian\n"), "Debian");
+        assert_eq!(family_of("ID=debian\n"), "Debian");
+        assert_eq!(family_of("ID=ubuntu\nID_LIKE=debian\n"), "Debian");
         assert_eq!(
-            family("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n"),
+            family_of("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n"),
             "RedHat"
         );
-        assert_eq!(family("ID=alpine\n"), "alpine");
+        assert_eq!(family_of("ID=alpine\n"), "alpine");
     }
 }

@@ -114,6 +114,14 @@ const RAW_FILES: &[(&str, &str)] = &[
         "src/journal/salvage.rs",
         "reads and moves the journal, below WODSTATEDIR/private",
     ),
+    (
+        "src/site/doctor/content.rs",
+        "reads /proc, and asks the kernel whose a process is",
+    ),
+    (
+        "src/site/doctor/host.rs",
+        "reads /proc, asks how full file systems are",
+    ),
     ("src/site/host.rs", "reads /etc/os-release"),
     ("src/site/keys.rs", "writes below WODSTATEDIR/private"),
     (
