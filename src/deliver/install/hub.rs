@@ -69,8 +69,7 @@ impl Resource for JupyterHub {
     fn diff(&self) -> Result<Vec<Box<dyn Change>>, Fault> {
         let here = |path: PathBuf| is_here(&path.display().to_string());
         let mut changes: Vec<Box<dyn Change>> = Vec::new();
-        let mut run =
-            |line: String, command: Command| changes.push(Box::new(Run { line, command }));
+        let mut run = |line: String, command: Call| changes.push(Box::new(Run { line, command }));
         if !here(self.dir.join("bin/pip")) {
             if here(self.dir.clone()) && !here(self.dir.join("pyvenv.cfg")) {
                 return Err(Fault::permanent(format!(
@@ -78,13 +77,13 @@ impl Resource for JupyterHub {
                     self.dir.display()
                 )));
             }
-            let venv = Command::new(PYTHON, &self.dir)
+            let venv = Call::new(PYTHON, &self.dir)
                 .words(["-m", "venv"])
                 .path(&self.dir);
             run("python environment made".to_owned(), venv);
         }
         if !self.is_complete() {
-            let pip = Command::new(self.dir.join("bin/python3"), &self.dir)
+            let pip = Call::new(self.dir.join("bin/python3"), &self.dir)
                 .words([
                     "-m",
                     "pip",
@@ -96,7 +95,7 @@ impl Resource for JupyterHub {
             run(format!("installed: {}", self.python.join(", ")), pip);
         }
         if !here(self.proxy_program()) {
-            let npm = Command::new(self.dir.join("bin/npm"), &self.dir)
+            let npm = Call::new(self.dir.join("bin/npm"), &self.dir)
                 .words(["install", "--global", "--silent", "--no-fund", "--no-audit"])
                 .words(["--no-update-notifier", "--prefix"])
                 .path(&self.dir)
@@ -108,27 +107,27 @@ impl Resource for JupyterHub {
 }
 
 /// What is run, with the hub's directory first in PATH.
-struct Command {
+struct Call {
     program: PathBuf,
     words: Vec<OsString>,
     dir: PathBuf,
 }
 
-impl Command {
-    fn new(program: impl Into<PathBuf>, dir: &Path) -> Command {
-        Command {
+impl Call {
+    fn new(program: impl Into<PathBuf>, dir: &Path) -> Call {
+        Call {
             program: program.into(),
             words: Vec::new(),
             dir: dir.to_owned(),
         }
     }
 
-    fn words<'a>(mut self, words: impl IntoIterator<Item = &'a str>) -> Command {
+    fn words<'a>(mut self, words: impl IntoIterator<Item = &'a str>) -> Call {
         self.words.extend(words.into_iter().map(OsString::from));
         self
     }
 
-    fn path(mut self, path: &Path) -> Command {
+    fn path(mut self, path: &Path) -> Call {
         self.words.push(path.into());
         self
     }
@@ -136,7 +135,7 @@ impl Command {
 
 struct Run {
     line: String,
-    command: Command,
+    command: Call,
 }
 
 impl Change for Run {
@@ -145,7 +144,7 @@ impl Change for Run {
     }
 
     fn apply(&self) -> Result<(), Fault> {
-        let Command {
+        let Call {
             program,
             words,
             dir,
