@@ -2,7 +2,8 @@
 //! started again, it comes to the same end as one that nobody disturbed.
 //!
 //! The points are those that an undisturbed run was seen to have. `WOD_MATRIX=full` takes all of
-//! them, `WOD_MATRIX=100` so many of each kind, evenly spread; a few otherwise.
+//! them, `WOD_MATRIX=100` so many of each kind, evenly spread, `WOD_MATRIX=9:28,9:35` those two;
+//! a few otherwise.
 
 mod end;
 mod journal;
@@ -262,22 +263,37 @@ struct Try {
     left: usize,
 }
 
-/// As many of the effects as WOD_MATRIX wants, each from the middle of its part.
+/// As many of the effects as WOD_MATRIX wants, each from the middle of its part; or those at the
+/// points that it names.
 fn spread(effects: &[Effect]) -> VecDeque<Try> {
-    let most = match std::env::var("WOD_MATRIX").as_deref() {
-        Ok("full") => usize::MAX,
-        Ok(number) => number.parse().expect("WOD_MATRIX is full or a number"),
-        Err(_) => SPREAD,
+    let wanted = std::env::var("WOD_MATRIX").unwrap_or_else(|_| SPREAD.to_string());
+    let named = |effect: &&Effect| {
+        let Point { thread, before } = effect.point;
+        let name = format!("{thread}:{before}");
+        wanted.split(',').any(|wanted| wanted == name)
+    };
+    let most = match &*wanted {
+        "full" => usize::MAX,
+        points if points.contains(':') => {
+            return effects.iter().filter(named).map(Try::of).collect();
+        }
+        number => number
+            .parse()
+            .expect("WOD_MATRIX is full, a number, or points as 9:28,9:35"),
     };
     let number = most.min(effects.len());
     let middle = |n: usize| (2 * n + 1) * effects.len() / (2 * number);
     let chosen = (0..number).map(|n| &effects[middle(n)]);
-    chosen
-        .map(|effect| Try {
+    chosen.map(Try::of).collect()
+}
+
+impl Try {
+    fn of(effect: &Effect) -> Try {
+        Try {
             point: effect.point,
             left: 2,
-        })
-        .collect()
+        }
+    }
 }
 
 /// What was seen of a kind when nobody disturbed it.
