@@ -8,6 +8,7 @@ mod bounds;
 mod policies;
 mod props;
 mod recordings;
+mod table;
 mod world;
 
 use std::collections::BTreeSet;
