@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::ports::Fault;
-use crate::safefs::Dir;
+use crate::safefs::{Dir, remove_abandoned};
 
 use super::place::{flat, of_files};
 
@@ -26,6 +26,17 @@ impl Ledger {
     /// A directory of root's own, to try a file in before it goes live.
     pub fn try_out(&self) -> Result<Dir, Fault> {
         self.dir("try")
+    }
+
+    /// Removes what runs that were killed were writing here.
+    pub fn tidy(&self) -> Result<(), Fault> {
+        for dir in [self.root.clone(), self.root.join("before")] {
+            match Dir::open_root(&dir).and_then(|dir| remove_abandoned(&dir)) {
+                Err(e) if !e.is_not_found() => return Err(of_files(&dir, &e)),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Keeps what was at a path before deliver first replaced it.

@@ -74,6 +74,11 @@ impl Run<'_> {
             Ok(pending) => self.pending = pending,
             Err(e) => self.tell(Tag::System, "commands owed", Outcome::Failed, e.line()),
         }
+        if self.mode == Mode::Apply
+            && let Err(e) = self.ledger.tidy()
+        {
+            self.tell(Tag::System, "what killed runs left", Outcome::Failed, e.line());
+        }
     }
 
     fn item(&mut self, item: &Item) {

@@ -237,6 +237,13 @@ pub fn listing() -> Listing {
     listed(&ALL)
 }
 
+/// The same, but for the history: also a run that changes nothing is kept.
+pub fn listing_without_history() -> Listing {
+    let mut all = listing();
+    all.retain(|path, _| !path.starts_with("/var/lib/wod/private/deliver/runs"));
+    all
+}
+
 /// Where items are: quicker.
 pub fn short_listing() -> Listing {
     listed(&OURS)
