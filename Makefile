@@ -66,3 +66,4 @@ prepare-test:
 bench: prepare-test
 	$(CARGO) bench --bench backend
 	$(CARGO) bench --bench deliver
+	$(CARGO) bench --bench watchdog

@@ -42,6 +42,7 @@ pub fn admit(
         sender: envelope.sender.clone(),
         message_id: request.message_id,
         signed: request.signed.ok().flatten(),
+        reason: None,
         action: request.action,
     })?;
     tracing::info!(peer = %envelope.peer, sender = ?envelope.sender, from = ?request.from, %name, "{line}");

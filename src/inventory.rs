@@ -25,7 +25,7 @@ pub use facts::{DATE_FORMAT, HOST_FACTS, HostFacts, Machine};
 pub use hosts::Inventory;
 pub use known::{KNOWN, is_secret_name, meant};
 pub use scalar::is_plain_text;
-pub use settings::{AccountsKind, HubSettings, LdapSettings, Settings, Wrong};
+pub use settings::{AccountsKind, HubSettings, LdapSettings, Settings, WatchdogBy, Wrong};
 pub use sources::{Sources, load, load_extra, load_with};
 pub use value::{Map, Value};
 pub use vars::{Origin, Problem, Unlock, Variable, Vars};

@@ -5,26 +5,32 @@
 //! has one thing to keep safe.
 
 mod actions;
+mod bans;
 mod check;
 mod events;
 mod head;
+mod incidents;
 mod outbox;
 mod prune;
 mod salvage;
 mod schema;
 mod seat_locks;
 mod seats;
+mod sessions;
 mod sum;
 #[cfg(test)]
 mod tests;
 
 pub use actions::{Accepted, ActionRow, Cursor, Filter, Origin};
+pub use bans::{Allowance, Ban};
 pub use check::{Finding, check};
 pub use events::{Event, Happening, Illegal, Progressed, Stage, State};
+pub use incidents::{Answered, Began, Incident};
 pub use outbox::Letter;
 pub use salvage::{Salvaged, salvage};
 pub use seat_locks::{Hold, SeatLocks};
 pub use seats::SeatRow;
+pub use sessions::Session;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -61,6 +67,8 @@ pub enum Error {
         found: i64,
         known: i64,
     },
+    #[error("journal {path} is of an older version; start wod serve once, which takes it up")]
+    Older { path: PathBuf },
     #[error(
         "journal {path} is damaged ({what}) and was left as it is; see wod journal check, then \
          keep what is whole with wod journal salvage"

@@ -92,6 +92,8 @@ list_packages() {
     package logrotate logrotate
     package ufw ufw
     package procmail procmail
+    # A fresh Debian for wod install.
+    package debootstrap debootstrap
 }
 
 install_packages() {
@@ -225,6 +227,24 @@ install_ansible() {
     fi
 }
 
+# The Python that benchmarks are compared with.
+install_psutil() {
+    local dir=/opt/psutil
+    is_root || dir=$OUR_DIR/psutil
+    if [ -x "$dir/bin/python" ] && "$dir/bin/python" -c 'import psutil' 2>/dev/null; then
+        there "psutil in $dir"
+    elif [ -n "$check" ]; then
+        lacks psutil "in $dir"
+    elif ! compgen -G '/usr/lib/python3*/ensurepip/__init__.py' >/dev/null; then
+        lacks psutil "needs the package python3-venv"
+    else
+        mkdir -p "$(dirname "$dir")"
+        /usr/bin/python3 -m venv "$dir" >&2
+        "$dir/bin/pip" install --quiet --disable-pip-version-check 'psutil>=6,<8' >&2
+        echo "installed psutil in $dir"
+    fi
+}
+
 install_proxy() {
     local name=configurable-http-proxy node version
     if command -v $name >/dev/null; then
@@ -288,5 +308,6 @@ install_packages
 install_hub
 install_proxy
 [ "$mode" = demo ] || install_ansible
+[ "$mode" = demo ] || install_psutil
 check_rust
 exit "$missing"

@@ -22,6 +22,7 @@ mod mounts;
 mod open_places;
 mod passwords;
 mod processes;
+mod suspect;
 
 pub use batch::{Differing, Survey};
 use files::Wanted;
@@ -29,6 +30,7 @@ use leftovers::Places;
 use open_places::OpenPlaces;
 use passwords::Passwords;
 use processes::Uids;
+pub use suspect::{StudentUids, Suspect};
 
 /// uids below are the system's own.
 const FIRST_UID: u32 = 1000;

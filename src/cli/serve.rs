@@ -1,11 +1,13 @@
 //! `wod serve`: the engine, and beside it the intake as a process of its own.
 
+mod nightly;
+mod ready;
+
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,34 +16,48 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::adapters::strays;
+use crate::cli::keeper::Keeper;
 use crate::cli::{Exit, NotReady};
 use crate::content::Admin;
 use crate::domain::signature::Demand;
 use crate::engine::{Engine, Loop, Stop};
 use crate::exec::{Cmd, Service};
 use crate::intake::confine;
+use crate::inventory::{AccountsKind, WatchdogBy};
 use crate::journal::Journal;
 use crate::site::{HostLock, KeyFile, Site, Source};
 
-#[derive(clap::Args)]
-pub struct Args {}
+use nightly::Nightly;
 
-const RESTART_PAUSE: Duration = Duration::from_secs(1);
+#[derive(clap::Args)]
+pub struct Args {
+    /// Start no intake: wod-intake.service has the port, or Postfix hands all mails to wod ingest
+    #[arg(long)]
+    no_intake: bool,
+}
+
 const INTAKE_PATIENCE: Duration = Duration::from_secs(5);
+/// It may be at work on a seat.
+const WATCHDOG_PATIENCE: Duration = Duration::from_secs(15);
 
 /// How long the intake of an engine that was killed may keep the port.
 const PORT_PATIENCE: Duration = Duration::from_secs(2);
 
-pub fn run(_: &Args, source: &Source) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, source: &Source) -> anyhow::Result<Exit> {
     leave_no_core()?;
     let site = Site::load(source)?;
     site.warn();
-    let ready = prepare(&site).map_err(NotReady)?;
+    let ready = prepare(&site, args, source).map_err(NotReady)?;
+    let nightly = Nightly::start(site, source);
+    let site = nightly.site();
+    ready::tell();
     let ran = ready
         .engine
         .run(ready.own, &site.state.spool(), &site.state.wake());
+    drop(nightly);
     end_strays(&site);
     drop(ready.intake);
+    drop(ready.watchdog);
     tracing::info!("stopped");
     ran?;
     Ok(Exit::Done)
@@ -66,11 +82,12 @@ fn leave_no_core() -> std::io::Result<()> {
 struct Ready {
     engine: Arc<Engine>,
     own: Loop,
-    intake: Option<Intake>,
+    intake: Option<Keeper>,
+    watchdog: Option<Keeper>,
     _lock: HostLock,
 }
 
-fn prepare(site: &Site) -> anyhow::Result<Ready> {
+fn prepare(site: &Site, args: &Args, source: &Source) -> anyhow::Result<Ready> {
     let confine = site.settings.confine;
     if confine == confine::Demand::Required && !confine::is_possible() {
         bail!("WODCONFINE is required, and this kernel has no Landlock; set it to possible");
@@ -100,19 +117,26 @@ fn prepare(site: &Site) -> anyhow::Result<Ready> {
     engine.publish_gate();
     let (own, stop) = Loop::new();
     stop_on_signals(stop)?;
-    let intake = match site.settings.smtp_listen {
+    let address = site.settings.smtp_listen.filter(|_| !args.no_intake);
+    let intake = match address {
         Some(address) => {
-            let listener = listen(address)
-                .with_context(|| format!("WODSMTPLISTEN {address} cannot be listened on"))?;
+            let listener = listen(address).with_context(|| {
+                format!(
+                    "WODSMTPLISTEN {address} cannot be listened on; where wod-intake.socket has \
+                     the port, use --no-intake"
+                )
+            })?;
             tracing::info!("listening for mail on {}", listener.local_addr()?);
-            Some(Intake::start(listener, site, intake_account)?)
+            Some(keep_intake(listener, site, intake_account)?)
         }
         None => None,
     };
+    let watchdog = keep_watchdog(site, source)?;
     Ok(Ready {
         engine,
         own,
         intake,
+        watchdog,
         _lock: lock,
     })
 }
@@ -148,53 +172,46 @@ fn stop_on_signals(stop: Stop) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The unprivileged child, started again when it ends.
-struct Intake {
-    stopping: Arc<AtomicBool>,
-    keeper: Option<thread::JoinHandle<()>>,
+fn keep_intake(
+    listener: TcpListener,
+    site: &Site,
+    account: Option<Admin>,
+) -> anyhow::Result<Keeper> {
+    let starter = Starter {
+        listener,
+        spool: site.state.spool(),
+        public: site.state.public(),
+        account,
+        confine: site.settings.confine,
+    };
+    Keeper::start("intake", INTAKE_PATIENCE, move || starter.start())
 }
 
-impl Intake {
-    fn start(listener: TcpListener, site: &Site, account: Option<Admin>) -> anyhow::Result<Intake> {
-        let start = Starter {
-            listener,
-            spool: site.state.spool(),
-            public: site.state.public(),
-            account,
-            confine: site.settings.confine,
-        };
-        let mut child = start.start()?;
-        let stopping = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&stopping);
-        let keeper = thread::spawn(move || {
-            while !told.load(Ordering::SeqCst) {
-                if let Some(status) = child.ended() {
-                    tracing::error!("the intake ended ({status}); starting it again");
-                    thread::sleep(RESTART_PAUSE);
-                    match start.start() {
-                        Ok(new) => child = new,
-                        Err(e) => tracing::error!("the intake cannot be started: {e:#}"),
-                    }
-                }
-                thread::park_timeout(Duration::from_millis(200));
-            }
-            child.stop(INTAKE_PATIENCE);
-        });
-        Ok(Intake {
-            stopping,
-            keeper: Some(keeper),
-        })
+/// A sandbox has no accounts to watch.
+fn keep_watchdog(site: &Site, source: &Source) -> anyhow::Result<Option<Keeper>> {
+    let is_ours = site.settings.watchdog.by == WatchdogBy::Serve;
+    if !is_ours || site.settings.accounts == AccountsKind::Sandbox {
+        return Ok(None);
     }
-}
-
-impl Drop for Intake {
-    fn drop(&mut self) {
-        self.stopping.store(true, Ordering::SeqCst);
-        if let Some(keeper) = self.keeper.take() {
-            keeper.thread().unpark();
-            let _ = keeper.join();
+    site.watchdog_policy(source)?;
+    let source = source.clone();
+    let start = move || {
+        let mut command = Cmd::new("/proc/self/exe")
+            .arg("--inventory")
+            .arg(&source.inventory);
+        for (name, value) in &source.set {
+            command = command.arg("--extra-var").arg(format!("{name}={value}"));
         }
-    }
+        command = command
+            .arg("watchdog")
+            .arg("--engine")
+            .arg(std::process::id().to_string());
+        if let Ok(filter) = std::env::var("WODLOG") {
+            command = command.env("WODLOG", filter);
+        }
+        Ok(command.start(None, None)?)
+    };
+    Keeper::start("watchdog", WATCHDOG_PATIENCE, start).map(Some)
 }
 
 /// Keeps the listening socket, so that connections wait while there is no child.

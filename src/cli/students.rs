@@ -1,5 +1,6 @@
 //! `wod students`: who sits where, and whether nothing is left of who sat there.
 
+mod ban;
 mod verify;
 
 use serde_json::json;
@@ -30,6 +31,12 @@ enum Command {
     ///
     /// Exits with 0 when the seat is free and clean, with 1 when it is not.
     Verify(verify::Args),
+    /// Refuse a participant's CREATE from now on; a seat that they have stays theirs
+    Ban(ban::BanArgs),
+    /// Let a participant have seats again
+    Unban(ban::UnbanArgs),
+    /// List who is banned
+    Banned(ban::ListArgs),
 }
 
 pub fn run(args: &Args, source: &Source) -> anyhow::Result<Exit> {
@@ -39,6 +46,9 @@ pub fn run(args: &Args, source: &Source) -> anyhow::Result<Exit> {
         None => (false, false),
         Some(Command::List { taken, json }) => (*taken, *json),
         Some(Command::Verify(args)) => return verify::run(args, &site, &journal),
+        Some(Command::Ban(args)) => return ban::ban(args, &journal),
+        Some(Command::Unban(args)) => return ban::unban(args, &journal),
+        Some(Command::Banned(args)) => return ban::list(args, &journal),
     };
     let seats = journal.seats()?;
     let shown: Vec<&SeatRow> = seats

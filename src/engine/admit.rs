@@ -8,7 +8,7 @@ use crate::domain::{
 };
 use crate::intake::one_line;
 use crate::intake::proof::proven;
-use crate::intake::spool::{Name, Record, Unusable};
+use crate::intake::spool::{Name, Record, Route, Unusable};
 use crate::journal::{self, Accepted, Origin};
 use crate::ports::Fault;
 
@@ -66,7 +66,10 @@ impl Engine {
             Ok(action) => {
                 record.action = action;
                 let resolved = self.resolve(&record.action)?;
-                resolved.and_then(|students| self.in_window(students))
+                match self.banned(&record.action)? {
+                    Some(line) => Err(line),
+                    None => resolved.and_then(|students| self.in_window(students)),
+                }
             }
             Err(line) => {
                 // Or the mail that really has this id would be a duplicate of a forged one, and
@@ -107,11 +110,14 @@ impl Engine {
         now: Time,
     ) -> Result<Accepted, journal::Error> {
         let spooled = name.to_string();
-        let route = record.route.as_str();
+        let route = match &record.reason {
+            Some(reason) => format!("{}: {reason}", record.route.as_str()),
+            None => record.route.as_str().to_owned(),
+        };
         let origin = Origin {
             spooled: &spooled,
             message_id: record.message_id.as_deref(),
-            route,
+            route: &route,
         };
         let window = self.settings.duplicate_window;
         self.journal
@@ -121,6 +127,10 @@ impl Engine {
     /// What the mail's sender really asked for. The outer error may pass; the inner one is the
     /// refusal.
     fn proven(&self, record: &Record, arrived: Time) -> Result<Result<Action, String>, Fault> {
+        if record.route == Route::Watchdog {
+            // The file is ours, and so nobody else wrote it: the spool looked.
+            return Ok(Ok(record.action.clone()));
+        }
         let rule = self.settings.signatures;
         let keys = match (&record.signed, rule.demand) {
             (None, _) | (_, Demand::Off) => Arc::default(),
@@ -146,6 +156,25 @@ impl Engine {
         };
         Ok(seat.map(StudentRange::one).ok_or_else(|| {
             format!("participant {participant} has no seat; name the student in the subject")
+        }))
+    }
+
+    /// Why there is no seat for the participant, when there is none.
+    fn banned(&self, action: &Action) -> Result<Option<String>, Fault> {
+        let participant = action.participant;
+        if action.verb != Verb::Create || participant.is_nobody() {
+            return Ok(None);
+        }
+        let ban = self
+            .journal
+            .ban_of(participant)
+            .map_err(|e| of_journal(&e))?;
+        Ok(ban.map(|ban| {
+            format!(
+                "participant {participant} is banned since {} ({}); to lift it: \
+                 wod students unban {participant}",
+                ban.since, ban.reason
+            )
         }))
     }
 

@@ -36,6 +36,8 @@ const BAD: &str = "bad";
 pub enum Route {
     Smtp,
     Pipe,
+    /// No mail: the watchdog of this host, which only takes seats away.
+    Watchdog,
 }
 
 impl Route {
@@ -43,6 +45,7 @@ impl Route {
         match self {
             Route::Smtp => "smtp",
             Route::Pipe => "pipe",
+            Route::Watchdog => "watchdog",
         }
     }
 }
@@ -62,6 +65,9 @@ pub struct Record {
     pub message_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed: Option<Signed>,
+    /// Why the watchdog asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     pub action: Action,
 }
 
@@ -84,7 +90,9 @@ impl Record {
             Some(&self.peer),
             Some(&self.sender),
             self.message_id.as_ref(),
+            self.reason.as_ref(),
         ];
+        let is_watchdogs = self.route == Route::Watchdog;
         let fits = |signed: &Signed| {
             let words = [
                 (&signed.subject, LONGEST_SUBJECT),
@@ -106,7 +114,11 @@ impl Record {
         } else if email.as_ref().is_some_and(|email| !is_email(email)) {
             "e-mail: expected name@domain"
         } else if texts.into_iter().flatten().any(|text| !is_plain(text)) {
-            "peer, sender, message id: expected short texts without control characters"
+            "peer, sender, message id, reason: expected short texts without control characters"
+        } else if is_watchdogs && *verb != Verb::Purge {
+            "verb: the watchdog only asks for PURGE"
+        } else if !is_watchdogs && self.reason.is_some() {
+            "reason: only the watchdog gives one"
         } else if !self.signed.as_ref().is_none_or(fits) {
             "signed: expected short lines without control characters"
         } else {
@@ -327,7 +339,7 @@ impl Reader {
             }
             Err(fault) => return Err(Unusable::Io(fault.into())),
         };
-        let changed = self.check_file(&file)?;
+        let (changed, owner) = self.check_file(&file)?;
         let mut text = Vec::new();
         File::from(file).take(LARGEST + 1).read_to_end(&mut text)?;
         if text.len() as u64 > LARGEST {
@@ -337,10 +349,15 @@ impl Reader {
             .map_err(|fault| one_line(&format!("is not a record: {fault}")))
             .map_err(Unusable::Bad)?;
         record.check().map_err(Unusable::Bad)?;
+        if record.route == Route::Watchdog && owner != rustix::process::geteuid().as_raw() {
+            let line = format!("says it is the watchdog's and belongs to uid {owner}");
+            return Err(Unusable::Bad(line));
+        }
         Ok((record, changed))
     }
 
-    fn check_file(&self, file: impl AsFd) -> Result<Time, Unusable> {
+    /// When it was changed, and whose it is.
+    fn check_file(&self, file: impl AsFd) -> Result<(Time, u32), Unusable> {
         let stat = fs::fstat(file).map_err(io::Error::from)?;
         let fault = if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             "is not a regular file".to_owned()
@@ -351,7 +368,7 @@ impl Reader {
         } else {
             let whole = stat.st_ctime.saturating_mul(1000);
             let part = i64::try_from(stat.st_ctime_nsec).unwrap_or_default() / 1_000_000;
-            return Ok(Time(whole.saturating_add(part)));
+            return Ok((Time(whole.saturating_add(part)), stat.st_uid));
         };
         Err(Unusable::Bad(fault))
     }

@@ -13,7 +13,7 @@ use super::yaml::Warning;
 use super::{files, hosts_ini, hosts_yaml};
 
 /// Names of a directory that hold no hosts.
-const NOT_HOSTS: &[&str] = &["host_vars", "group_vars", "vars_plugins"];
+const NOT_HOSTS: &[&str] = &["host_vars", "group_vars", "vars_plugins", "watchdog.yml"];
 const NOT_HOSTS_ENDS: &[&str] = &[
     ".pyc", ".pyo", ".swp", ".bak", "~", ".rpm", ".md", ".txt", ".rst", ".orig", ".cfg", ".retry",
 ];

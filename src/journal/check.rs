@@ -98,6 +98,9 @@ fn findings(path: &Path, connection: &Connection, most: usize) -> Result<Vec<Fin
         .collect();
     if !schema::is_empty(path, connection)? {
         for table in sum::TABLES {
+            if !schema::has(path, connection, table)? {
+                continue;
+            }
             found.extend(
                 rows(connection, table, most)
                     .into_iter()

@@ -2,6 +2,8 @@
 
 use rusqlite::params;
 
+use crate::domain::Time;
+
 use super::{Durability, Journal, Result, sum};
 
 /// One mail to WODMONITOR.
@@ -29,6 +31,17 @@ impl Journal {
             })
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Queues one mail.
+    pub fn write_letter(&self, subject: &str, body: &str, now: Time) -> Result<()> {
+        self.write(Durability::Power, |t| {
+            t.execute(
+                "insert into outbox (at, subject, body, sum) values (?1, ?2, ?3, 0)",
+                params![now.0, subject, body],
+            )?;
+            sum::seal(t, &sum::OUTBOX, "id = ?1", [t.last_insert_rowid()])
+        })
     }
 
     pub fn letter_sent(&self, id: i64) -> Result<()> {

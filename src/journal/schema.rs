@@ -6,10 +6,14 @@ use std::sync::OnceLock;
 use rusqlite::Connection;
 
 use super::head::{self, Head};
+use super::sum;
 use super::{Error, Result};
 
 /// Raised whenever the tables change.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
+
+/// The first version whose rows have checksums; it is taken up.
+const OLDEST: i64 = 1;
 
 const TABLES: &str = "
 create table actions (
@@ -82,6 +86,39 @@ create table head (
 ) strict;
 ";
 
+/// What version 2 added.
+const TABLES_2: &str = "
+create table incidents (
+    id          integer primary key,
+    at          integer not null,
+    student     integer not null,
+    participant integer,
+    workshop    text,
+    response    text not null,
+    state       text not null,              -- begun, ended, done
+    findings    text not null,              -- JSON
+    done        text not null,              -- one line for each thing
+    evidence    text,
+    latency_us  integer,
+    sum         integer not null
+) strict;
+create index incidents_open on incidents (id) where state <> 'done';
+create table bans (
+    participant integer primary key,
+    since       integer not null,
+    reason      text not null,
+    sum         integer not null
+) strict;
+create table allowances (
+    rule     text not null,
+    workshop text not null,
+    comment  text not null,
+    until    integer not null,
+    sum      integer not null,
+    primary key (rule, workshop)
+) strict;
+";
+
 /// Makes the tables where there are none. Nothing is written before it is sure that the file is
 /// ours, and of our version.
 pub fn prepare(path: &Path, connection: &Connection) -> Result<()> {
@@ -89,7 +126,7 @@ pub fn prepare(path: &Path, connection: &Connection) -> Result<()> {
     if is_new {
         // First the file beside it: a journal that has begun is never without.
         head::make(path, Head::default())?;
-    } else {
+    } else if version(path, connection)? != OLDEST {
         check_version(path, connection)?;
     }
     connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -98,12 +135,31 @@ pub fn prepare(path: &Path, connection: &Connection) -> Result<()> {
         make_tables(&t)?;
         Head::default().write(&t)?;
         t.commit()?;
+    } else if version(path, connection)? == OLDEST {
+        let t = connection.unchecked_transaction()?;
+        t.execute_batch(&format!("{TABLES_2} pragma user_version = {VERSION};"))?;
+        t.commit()?;
     }
     check_version(path, connection)
 }
 
 pub fn make_tables(t: &Connection) -> rusqlite::Result<()> {
-    t.execute_batch(&format!("{TABLES} pragma user_version = {VERSION};"))
+    make_tables_of(t, VERSION)
+}
+
+pub(super) fn make_tables_of(t: &Connection, version: i64) -> rusqlite::Result<()> {
+    let later = if version > OLDEST { TABLES_2 } else { "" };
+    t.execute_batch(&format!(
+        "{TABLES} {later} pragma user_version = {version};"
+    ))
+}
+
+/// Whether a journal of the file's version has that table.
+pub fn has(path: &Path, connection: &Connection, table: &sum::Table) -> Result<bool> {
+    let version = version(path, connection)?;
+    Ok(known_shape(version)?
+        .iter()
+        .any(|part| part.1 == table.name))
 }
 
 /// Whether it is a file in which nothing was ever written.
@@ -114,6 +170,9 @@ pub fn is_empty(path: &Path, connection: &Connection) -> Result<bool> {
 pub fn check_version(path: &Path, connection: &Connection) -> Result<()> {
     match version(path, connection)? {
         VERSION => Ok(()),
+        OLDEST => Err(Error::Older {
+            path: path.to_owned(),
+        }),
         found => Err(Error::Version {
             path: path.to_owned(),
             found,
@@ -147,11 +206,14 @@ pub fn wrongs(path: &Path, connection: &Connection, most: usize) -> Result<Vec<S
     if found.is_empty() && version(path, connection)? == 0 {
         return Ok(Vec::new());
     }
-    if version(path, connection)? < VERSION {
+    let version = version(path, connection)?;
+    let names = |shape: &[Part]| -> Vec<String> { shape.iter().map(|p| p.1.clone()).collect() };
+    let known = known_shape(version)?;
+    // An older one has not what came later.
+    let is_later = |part: &Part| TABLES_2.contains(&format!("create table {} ", part.1));
+    if version < OLDEST || version == OLDEST && found.iter().any(is_later) {
         return Ok(vec!["its version is not what was written there".to_owned()]);
     }
-    let names = |shape: &[Part]| -> Vec<String> { shape.iter().map(|p| p.1.clone()).collect() };
-    let known = known_shape()?;
     if !names(&found).contains(&"head".to_owned()) && names(&found).contains(&"events".to_owned()) {
         return Err(Error::Unsummed {
             path: path.to_owned(),
@@ -180,15 +242,16 @@ fn parts(connection: &Connection) -> rusqlite::Result<Vec<Part>> {
 }
 
 /// As SQLite writes it down; always the same.
-fn known_shape() -> Result<&'static [Part]> {
-    static KNOWN: OnceLock<Vec<Part>> = OnceLock::new();
-    if let Some(known) = KNOWN.get() {
+fn known_shape(version: i64) -> Result<&'static [Part]> {
+    static KNOWN: [OnceLock<Vec<Part>>; 2] = [OnceLock::new(), OnceLock::new()];
+    let known = &KNOWN[usize::from(version > OLDEST)];
+    if let Some(known) = known.get() {
         return Ok(known);
     }
     let fresh = Connection::open_in_memory()?;
-    make_tables(&fresh)?;
-    let known = parts(&fresh)?;
-    Ok(KNOWN.get_or_init(|| known))
+    make_tables_of(&fresh, version)?;
+    let fresh = parts(&fresh)?;
+    Ok(known.get_or_init(|| fresh))
 }
 
 fn version(path: &Path, connection: &Connection) -> Result<i64> {

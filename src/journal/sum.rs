@@ -78,7 +78,35 @@ pub const HEAD: Table = Table {
     is_keyed: true,
 };
 
-pub const TABLES: [&Table; 8] = [
+pub const INCIDENTS: Table = Table {
+    name: "incidents",
+    columns: &[
+        "id",
+        "at",
+        "student",
+        "participant",
+        "workshop",
+        "response",
+        "state",
+        "findings",
+        "done",
+        "evidence",
+        "latency_us",
+    ],
+    is_keyed: true,
+};
+pub const BANS: Table = Table {
+    name: "bans",
+    columns: &["participant", "since", "reason"],
+    is_keyed: true,
+};
+pub const ALLOWANCES: Table = Table {
+    name: "allowances",
+    columns: &["rule", "workshop", "comment", "until"],
+    is_keyed: false,
+};
+
+pub const TABLES: [&Table; 11] = [
     &ACTIONS,
     &EVENTS,
     &PASSWORDS,
@@ -87,6 +115,9 @@ pub const TABLES: [&Table; 8] = [
     &PARTICIPANTS,
     &CAPACITIES,
     &HEAD,
+    &INCIDENTS,
+    &BANS,
+    &ALLOWANCES,
 ];
 
 /// What a row's `sum` has to be.

@@ -9,6 +9,8 @@ use crate::plan::{Plan, Step};
 
 const WINDOW: Duration = Duration::from_secs(600);
 
+mod watchdog;
+
 struct Desk {
     journal: Journal,
     mails: u32,
@@ -248,7 +250,7 @@ fn a_file_that_is_no_journal_is_left_as_it_is() {
     }
     let mut future = whole.clone();
     future[60..64].copy_from_slice(&7u32.to_be_bytes());
-    assert!(refused(&future).contains("is of version 7, this wod knows version 1"));
+    assert!(refused(&future).contains("is of version 7, this wod knows version 2"));
     std::fs::write(&path, &whole).unwrap();
     opened(&path).unwrap();
 }

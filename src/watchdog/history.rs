@@ -76,6 +76,11 @@ impl History {
         self.seen(process.id).map_or(0, Seen::rate_percent)
     }
 
+    /// Hundredths of the looks of late at which the process ran, or waited for a processor.
+    pub(super) fn runnable_percent(&self, process: &Process) -> u32 {
+        self.seen(process.id).map_or(0, Seen::runnable_percent)
+    }
+
     /// How many processes and students are remembered.
     pub fn size(&self) -> (usize, usize) {
         (self.processes.len(), self.students.len())

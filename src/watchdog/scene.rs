@@ -60,6 +60,11 @@ const TEMPORARY: [&str; 6] = [
     "/dev/mqueue/",
 ];
 
+/// A process that wants a processor at so many hundredths of the looks at it computes, if it got a
+/// fifth of what one does that has a processor to itself.
+const RUNNABLE: u32 = 85;
+const CROWDED: u64 = 5;
+
 impl<'a> Scene<'a> {
     pub fn new(
         snapshot: &'a Snapshot,
@@ -111,8 +116,11 @@ impl<'a> Scene<'a> {
             return false;
         };
         let busy = u64::from(self.policy.cpu.busy_percent);
+        let rate = u64::from(history.rate_percent(process));
         let age = self.snapshot.at.saturating_sub(process.id.start).max(1);
-        u64::from(history.rate_percent(process)) >= busy || process.cpu_ms * 100 >= age * busy
+        // Where many want a processor, or with a nice value, nobody gets much of one.
+        let wants = history.runnable_percent(process) >= RUNNABLE && rate * CROWDED >= busy;
+        rate >= busy || wants || process.cpu_ms * 100 >= age * busy
     }
 
     pub fn past(&self, student: Student) -> Option<&'a Past> {

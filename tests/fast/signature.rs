@@ -197,6 +197,7 @@ fn record(request: Request, case: &str) -> Record {
         sender: "api@frontend.example".to_owned(),
         message_id: request.message_id,
         signed: request.signed.ok().flatten(),
+        reason: None,
         action,
     }
 }

@@ -73,10 +73,19 @@ const RAW_FILES: &[(&str, &str)] = &[
     ),
     ("src/cli/vault/prompt.rs", "opens /dev/tty"),
     (
+        "src/cli/watchdog/record.rs",
+        "makes a file that the admin names and that is not there yet",
+    ),
+    (
         "src/cli/watchdog/replay.rs",
         "a recording and a policy, named by the admin; as whoever runs it",
     ),
+    (
+        "src/deliver/history.rs",
+        "makes and lengthens its own files below WODSTATEDIR/private",
+    ),
     ("src/exec/end.rs", "reads /proc"),
+    ("src/exec/memory.rs", "a file without a name"),
     ("src/exec/pump.rs", "sets a pipe's flags"),
     ("src/exec/service.rs", "is handed open files only"),
     (
@@ -105,6 +114,14 @@ const RAW_FILES: &[(&str, &str)] = &[
         "src/journal/salvage.rs",
         "reads and moves the journal, below WODSTATEDIR/private",
     ),
+    (
+        "src/site/doctor/content.rs",
+        "reads /proc, and asks the kernel whose a process is",
+    ),
+    (
+        "src/site/doctor/host.rs",
+        "reads /proc, asks how full file systems are",
+    ),
     ("src/site/host.rs", "reads /etc/os-release"),
     ("src/site/keys.rs", "writes below WODSTATEDIR/private"),
     (
@@ -112,6 +129,17 @@ const RAW_FILES: &[(&str, &str)] = &[
         "makes WODSTATEDIR, which is the engine's own",
     ),
     ("src/site/vault.rs", "reads the site's password files"),
+    (
+        "src/watchdog/cage.rs",
+        "reads and writes the kernel's control groups",
+    ),
+    ("src/watchdog/connector.rs", "reads /proc/net/netlink"),
+    ("src/watchdog/procfs.rs", "reads /proc"),
+    (
+        "src/watchdog/program.rs",
+        "reads /proc, and programs through the kernel's handle on them",
+    ),
+    ("src/site/watchdog.rs", "reads the site's configuration"),
 ];
 
 /// Panics that cannot happen: file, words of the `expect`, why not.

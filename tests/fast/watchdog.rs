@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use wod::watchdog::{Finding, History, Judge};
+use wod::watchdog::{Exception, Finding, History, Judge, Policy, Snapshot};
 
 use world::World;
 
@@ -35,13 +35,29 @@ fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
 
 /// When each rule says something of a student for the first time at a level, a line each.
 fn timeline(world: &World) -> String {
-    let judge = Judge::new(world.policy(), world.exceptions()).unwrap();
+    timeline_of(
+        world.policy(),
+        world.exceptions(),
+        world.snapshots(),
+        |_| {},
+    )
+}
+
+/// The same of any series of snapshots; `see` is shown every finding.
+fn timeline_of(
+    policy: Policy,
+    exceptions: Vec<Exception>,
+    series: impl Iterator<Item = (u64, Snapshot)>,
+    mut see: impl FnMut(&Finding),
+) -> String {
+    let judge = Judge::new(policy, exceptions).unwrap();
     let mut history = History::default();
     let mut told = BTreeSet::new();
     let mut lines = String::new();
-    for (seconds, snapshot) in world.snapshots() {
+    for (seconds, snapshot) in series {
         history.observe(&snapshot);
         for finding in judge.judge(&snapshot, &history) {
+            see(&finding);
             if told.insert((finding.student, finding.rule, finding.level)) {
                 lines.push_str(&line(seconds, &finding, &judge));
             }

@@ -167,10 +167,58 @@ fn kill_one(pid: Pid, uids: &Uids) {
 /// Kills every process that the account may signal in one call of the kernel. It holds off
 /// forks meanwhile, so a fork bomb has nowhere to go; killing one by one hardly catches up.
 fn kill_all(uid: u32) {
+    signal_all(uid, Signal::SIGKILL);
+}
+
+/// Stops every process that the account may signal, likewise.
+pub fn stop_all(uids: &Uids) {
+    signal_all(uids.own, Signal::SIGSTOP);
+}
+
+pub fn kill_own(uids: &Uids) {
+    kill_all(uids.own);
+}
+
+fn signal_all(uid: u32, signal: Signal) {
     let everybody = nix::unistd::Pid::from_raw(-1);
-    if let Err(error) = as_sender(uid, || kill(everybody, Signal::SIGKILL)) {
-        tracing::warn!(uid, %error, "cannot kill all processes of a uid at once");
+    if let Err(error) = as_sender(uid, || kill(everybody, signal)) {
+        tracing::warn!(uid, %error, %signal, "cannot signal all processes of a uid at once");
     }
+}
+
+/// The pids of the account's living processes.
+pub fn pids_of(account: &str, uids: &Uids) -> Result<Vec<u32>, Fault> {
+    let found = scan(account, uids)?;
+    Ok(found
+        .iter()
+        .map(|p| p.pid.as_raw_pid().unsigned_abs())
+        .collect())
+}
+
+/// Kills the account's process of that pid, if it started so many milliseconds after the host.
+/// Under a pidfd: what is looked at afterwards is what is signalled.
+pub fn kill_exactly(pid: u32, start: u64, uids: &Uids) -> bool {
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
+        return false;
+    };
+    let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else {
+        return false;
+    };
+    let is_it = started(pid) == Some(start)
+        && matches!(
+            process(CWD, &format!("/proc/{pid}"), pid, uids),
+            Ok(Some(_))
+        );
+    is_it && pidfd_send_signal(&handle, rustix::process::Signal::KILL).is_ok()
+}
+
+/// Milliseconds after the host: the 22nd field of its stat. The name before it may hold any bytes.
+fn started(pid: Pid) -> Option<u64> {
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let stat = String::from_utf8_lossy(&stat);
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    let ticks: u64 = fields.nth(19)?.parse().ok()?;
+    Some(ticks * 1000 / rustix::param::clock_ticks_per_second())
 }
 
 /// Those of the pids that the account may signal: its real or saved uid is theirs.

@@ -22,6 +22,7 @@ fn record(student: &str) -> Record {
         sender: "api@frontend.example".to_owned(),
         message_id: None,
         signed: None,
+        reason: None,
         action: Action {
             verb: Verb::Reset,
             seat: Seat::Students(student.parse::<StudentRange>().unwrap()),

@@ -76,7 +76,7 @@ impl Rescue {
         let is_older = row.table == ACTIONS.name && row.number(&ACTIONS, "open") == 1;
         let key = match row.table {
             // Their rowid is nobody's name.
-            "passwords" | "capacities" => (row.table, row.sum()),
+            "passwords" | "capacities" | "allowances" => (row.table, row.sum()),
             table => (table, row.rowid),
         };
         if !(is_older && self.rows.contains_key(&key)) {

@@ -32,11 +32,17 @@ pub struct Seen {
     pub before_exec: u64,
     /// Of one processor.
     rate: f32,
+    /// The share of looks at which it ran, or waited for a processor.
+    runnable: f32,
 }
 
 impl Seen {
     pub fn rate_percent(&self) -> u32 {
         (self.rate * 100.0) as u32
+    }
+
+    pub fn runnable_percent(&self) -> u32 {
+        (self.runnable * 100.0) as u32
     }
 }
 
@@ -132,23 +138,27 @@ fn remember(
 ) -> Seen {
     let share = |cpu: u64, over: u64| cpu as f64 / over.max(1) as f64;
     let exe = exe(process);
-    let (rate, before_exec) = match (old, before) {
+    let is_runnable = f64::from(u8::from(process.state == 'R'));
+    let (rate, runnable, before_exec) = match (old, before) {
         (Some(old), Some(before)) => {
             let over = at.saturating_sub(before);
             let weight = 1.0 - (-(over as f64) / RATE_SPAN).exp();
-            let share = share(process.cpu_ms.saturating_sub(old.cpu_ms), over);
-            let rate = f64::from(old.rate) * (1.0 - weight) + share * weight;
-            let before_exec = if old.exe == exe {
-                old.before_exec
-            } else {
-                old.cpu_ms
+            let mixed = |old: f32, new: f64| f64::from(old) * (1.0 - weight) + new * weight;
+            let used = process.cpu_ms.saturating_sub(old.cpu_ms);
+            let before_exec = match old.exe == exe {
+                true => old.before_exec,
+                false => old.cpu_ms,
             };
-            (rate, before_exec)
+            (
+                mixed(old.rate, share(used, over)),
+                mixed(old.runnable, is_runnable),
+                before_exec,
+            )
         }
-        _ => (
-            share(process.cpu_ms, at.saturating_sub(process.id.start)),
-            0,
-        ),
+        _ => {
+            let age = at.saturating_sub(process.id.start);
+            (share(process.cpu_ms, age), is_runnable, 0)
+        }
     };
     Seen {
         start: process.id.start,
@@ -160,6 +170,7 @@ fn remember(
         exe,
         before_exec,
         rate: rate as f32,
+        runnable: runnable as f32,
     }
 }
 

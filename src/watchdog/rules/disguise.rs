@@ -81,7 +81,8 @@ pub fn ask(scene: &Scene) -> Vec<Finding> {
         .filter_map(|subject| Some((subject, lie(subject.process)?)));
     lies.map(|(subject, claim)| {
         let limit = told::ms(scene.policy.disguise.certain_after);
-        let computes = subject.computes && subject.cpu_ms >= limit;
+        // Time counts, not its share: nothing honest comes this far.
+        let computes = scene.history.is_some() && subject.cpu_ms >= limit;
         let (level, score) = match computes {
             true => (Level::Certain, 100),
             false => (Level::Suspicious, 60),

@@ -192,7 +192,7 @@ fn check(snapshot: &Snapshot, found: &[wod::watchdog::Finding]) -> Result<(), Te
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
     fn nobody_is_found_but_students_and_each_for_their_own(

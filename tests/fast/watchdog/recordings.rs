@@ -1,13 +1,18 @@
 //! Recordings: what is read is what was written, broken ones say where, and `replay` judges them.
+//! Those in `tests/cases/watchdog-recordings` are of real programs: honest work, of which nothing is
+//! ever more than worth a line, and evasions, of which each is certain in the end.
 
-use std::fs;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
 use std::io::BufReader;
+use std::path::Path;
 use std::process::{Command, Output};
 
-use wod::watchdog::{Recorder, Recording, Snapshot};
+use flate2::read::GzDecoder;
+use wod::watchdog::{Level, Policy, Recorder, Recording, Snapshot};
 
-use super::files;
 use super::world::World;
+use super::{REWRITE, files, timeline_of};
 
 fn recorded(snapshots: &[Snapshot]) -> Vec<u8> {
     let mut recorder = Recorder::new(Vec::new()).unwrap();
@@ -46,7 +51,7 @@ fn what_is_read_is_what_was_written() {
 
 #[test]
 fn what_goes_on_costs_little() {
-    let world = "seconds: 600\nprocesses:\n  - {each: 50, exe: /usr/bin/python3.11, cpu: 100}\n";
+    let world = "students: 50\nseconds: 200\nprocesses:\n  - {each: 50, exe: /usr/bin/python3.11, cpu: 100}\n";
     let snapshots: Vec<Snapshot> = World::read(world, "world")
         .snapshots()
         .map(|(_, snapshot)| snapshot)
@@ -155,4 +160,110 @@ fn replay_says_what_when_and_what_would_be_done() {
     let told = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert!(told.contains("strict.yml: line 1:"), "{told}");
+}
+
+fn fixture(path: &Path) -> Vec<Snapshot> {
+    let packed = GzDecoder::new(File::open(path).unwrap());
+    let recording = Recording::new(BufReader::new(packed)).unwrap();
+    recording.map(|snapshot| snapshot.unwrap()).collect()
+}
+
+/// What is told of a recording is in the file beside it: the strongest of it, and what differs.
+fn told(path: &Path) -> (Option<Level>, Option<String>) {
+    let policy = fs::read_to_string(path.with_extension("yml")).unwrap_or_default();
+    let mut policy = Policy::parse(&policy).unwrap();
+    if policy != Policy::default() {
+        // A policy of seconds comes with no time that is for free.
+        policy.cpu.grace = std::time::Duration::ZERO;
+    }
+    let (strongest, lines) = judged(policy, &fixture(path));
+    let beside = path.with_extension("told");
+    let expected = fs::read_to_string(&beside).unwrap_or_default();
+    if lines != expected && std::env::var_os(REWRITE).is_some() {
+        fs::write(&beside, &lines).unwrap();
+    }
+    let differs = format!("{}\nexpected\n{expected}told\n{lines}", path.display());
+    (strongest, (lines != expected).then_some(differs))
+}
+
+fn judged(policy: Policy, snapshots: &[Snapshot]) -> (Option<Level>, String) {
+    let begin = snapshots[0].at;
+    let mut strongest = None;
+    let series = snapshots
+        .iter()
+        .map(|snapshot| ((snapshot.at - begin) / 1000, snapshot.clone()));
+    let lines = timeline_of(policy, Vec::new(), series, |finding| {
+        strongest = strongest.max(Some(finding.level));
+    });
+    (strongest, lines)
+}
+
+#[test]
+fn honest_work_is_never_more_than_worth_a_line() {
+    let all = files("watchdog-recordings/honest", "gz");
+    assert!(all.len() >= 15, "{} recordings", all.len());
+    let (strongest, differs): (Vec<_>, Vec<_>) = all.iter().map(|path| told(path)).unzip();
+    let differs: Vec<String> = differs.into_iter().flatten().collect();
+    assert!(differs.is_empty(), "{}", differs.join("\n"));
+    assert!(
+        strongest
+            .into_iter()
+            .all(|level| level <= Some(Level::Notice))
+    );
+}
+
+/// They were recorded on a host where many wanted a processor: the same, as if it had been four
+/// times as fast.
+#[test]
+fn honest_work_is_honest_on_a_faster_host() {
+    for path in files("watchdog-recordings/honest", "gz") {
+        let mut snapshots = fixture(&path);
+        for process in snapshots
+            .iter_mut()
+            .flat_map(|snapshot| &mut snapshot.processes)
+        {
+            process.cpu_ms *= 4;
+            process.reaped_cpu_ms *= 4;
+        }
+        let (strongest, lines) = judged(Policy::default(), &snapshots);
+        assert!(
+            strongest <= Some(Level::Notice),
+            "{}\n{lines}",
+            path.display()
+        );
+    }
+}
+
+/// A recording in which nothing happens would prove nothing.
+#[test]
+fn honest_work_is_work() {
+    for path in files("watchdog-recordings/honest", "gz") {
+        let snapshots = fixture(&path);
+        let programs: BTreeSet<_> = snapshots
+            .iter()
+            .flat_map(|snapshot| {
+                let of_students = snapshot.processes.iter();
+                of_students.filter(|process| snapshot.student(process).is_some())
+            })
+            .filter_map(|process| process.exe.path.clone())
+            .collect();
+        assert!(
+            snapshots.len() >= 8 && !programs.is_empty(),
+            "{}",
+            path.display()
+        );
+        let size = fs::metadata(&path).unwrap().len();
+        assert!(size < 100_000, "{}: {size} bytes", path.display());
+    }
+}
+
+#[test]
+fn every_evasion_is_certain_in_the_end() {
+    let all = files("watchdog-recordings/evasions", "gz");
+    let (strongest, differs): (Vec<_>, Vec<_>) = all.iter().map(|path| told(path)).unzip();
+    let differs: Vec<String> = differs.into_iter().flatten().collect();
+    assert!(differs.is_empty(), "{}", differs.join("\n"));
+    for (path, strongest) in all.iter().zip(strongest) {
+        assert_eq!(strongest, Some(Level::Certain), "{}", path.display());
+    }
 }

@@ -21,7 +21,7 @@ pub struct World {
     every: u64,
     seconds: u64,
     /// WODUSERMAX.
-    #[serde(default = "hundred")]
+    #[serde(default = "a_dozen")]
     students: u32,
     /// WODCPUGRACE in minutes, WODMAXSESSION in hours.
     grace: Option<u64>,
@@ -107,8 +107,8 @@ fn one() -> u64 {
 fn one_pid() -> u32 {
     1
 }
-fn hundred() -> u32 {
-    100
+fn a_dozen() -> u32 {
+    12
 }
 fn yes() -> bool {
     true

@@ -228,6 +228,7 @@ pub fn into_spool(mails: usize) {
             sender: SENDER.to_owned(),
             message_id: request.message_id,
             signed: None,
+            reason: None,
             action: request.action,
         };
         spool.put(&record).unwrap();

@@ -19,7 +19,7 @@ pub const STUDENTS: &str = "/var/student";
 pub const SHARE: &str = "/var/share";
 pub const UID_BASE: u32 = 62_000;
 const INVENTORY: &str = "/etc/wod/inventory";
-const PROGRAM: &str = "/run/wod";
+pub const PROGRAM: &str = "/run/wod";
 
 /// A site on this private host, its engine, and if asked for its JupyterHub. Everything is gone
 /// with the private host.
@@ -221,7 +221,7 @@ fn make_site(options: &Options<'_>) {
          chmod 711 {STUDENTS}; chown wodadmin {STUDENTS}
          cp -R {root}/workshops {root}/sys {SHARE}/; chmod -R u+rwX,go+rX {SHARE}
          find {SHARE}/workshops/scripts -name '*.shc' -exec chmod go= {{}} +
-         chown -R wodadmin {SHARE}; cp -f {SHARE}/sys/jupyterhub_config.py {SHARE}/sys/wod_hub.py /etc/wod/",
+         chown -R wodadmin {SHARE}; cp -f {SHARE}/sys/jupyterhub_config.py {SHARE}/sys/wod_*.py /etc/wod/",
         program = env!("CARGO_BIN_EXE_wod"),
         root = root().display(),
     ));
@@ -238,7 +238,7 @@ fn make_site(options: &Options<'_>) {
          WODSKELDIR: {SHARE}/sys/skel\nWODSMTPLISTEN: {SMTP}\n\
          WODHUB: {hub}\nWODBETOKEN: {token}\nWODBEPORT: 8000\nWODBEFQDN: 127.0.0.1\n\
          BRANDING: the tests\nBRANDINGWOD: Workshops-on-Demand\nSURVEYURL: http://survey\n\
-         SURVEYCHALURL: http://survey\nWODRETRYSECONDS: 0.1\nWODGUARDSECONDS: 2\n{more}\n",
+         SURVEYCHALURL: http://survey\nWODWATCHDOG: none\nWODRETRYSECONDS: 0.1\nWODGUARDSECONDS: 2\n{more}\n",
         token = token(),
         more = options.inventory,
     );

@@ -14,6 +14,7 @@ pub mod sink;
 pub mod site;
 pub mod student;
 pub mod tracer;
+pub mod watched;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -24,6 +25,16 @@ use std::time::{Duration, Instant};
 /// Runs the body of a test on a private host: the test program calls itself there, for this test
 /// alone. Says so and passes where that is not possible. A body must not capture anything.
 pub fn on_private_host<F: FnOnce()>(body: F) {
+    on_host(&[], body);
+}
+
+/// The same, with this machine's own processes and network: what the body starts it has to end,
+/// and its students need uids that nobody else on this machine has.
+pub fn among_all_processes<F: FnOnce()>(body: F) {
+    on_host(&["--shared"], body);
+}
+
+fn on_host<F: FnOnce()>(how: &[&str], body: F) {
     const INSIDE: &str = "WOD_TEST_INSIDE";
     if std::env::var_os(INSIDE).is_some() {
         return body();
@@ -39,6 +50,7 @@ pub fn on_private_host<F: FnOnce()>(body: F) {
         return;
     }
     let status = Command::new(support("private-host.sh"))
+        .args(how)
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(INSIDE, "1")

@@ -2,6 +2,8 @@
 # private-host.sh COMMAND [ARGUMENT…]: runs one command on a private copy of this machine.
 # /etc, /home, /var and /root are overlays, /tmp, /run and /dev/shm are empty, the network is a
 # loopback of its own, and every process ends with the command. Needs root.
+# private-host.sh --shared COMMAND …: with the machine's own processes and network, for what the
+# kernel only gives to those: the process connector. Whoever asks for it ends what they started.
 set -euo pipefail
 
 fail() {
@@ -44,7 +46,7 @@ inside() {
     # The overlays hold their layers; nobody needs to see them.
     umount --lazy /mnt
 
-    ip link set lo up
+    [ "$1" = --shared ] && shift || ip link set lo up
     # In a container /etc/hosts is a mount of its own, which an overlay does not show.
     grep -qsw localhost /etc/hosts || printf '127.0.0.1 localhost\n::1 localhost\n' >>/etc/hosts
 
@@ -58,12 +60,15 @@ if [ "${1:-}" = --inside ]; then
     shift
     inside "$@"
 fi
+own=(--pid --net --fork --kill-child=KILL --mount-proc)
+if [ "${1:-}" = --shared ]; then
+    own=(--fork --kill-child=KILL)
+fi
 [ $# -gt 0 ] || fail "usage: private-host.sh COMMAND [ARGUMENT…]"
 [ "$(id -u)" -eq 0 ] || fail "needs root, for mounts and namespaces; run it with sudo"
 
 # setpriv: should this shell be killed, the private host must not live on.
-setpriv --pdeathsig KILL unshare --mount --pid --net --ipc --fork --kill-child=KILL \
-    --mount-proc --propagation private "$(realpath "$0")" --inside "$@" <&0 &
+setpriv --pdeathsig KILL unshare --mount --ipc "${own[@]}" --propagation private "$(realpath "$0")" --inside "$@" <&0 &
 child=$!
 trap 'kill -KILL "$child" 2>/dev/null' EXIT
 trap 'exit 130' INT

@@ -1,0 +1,85 @@
+//! Control groups that hold one student's processes and nothing else: the kernel freezes such a group
+//! in one go, with all that its processes start meanwhile.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::procfs::Proc;
+
+/// One group, by its directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cage(PathBuf);
+
+const FROZEN: &str = "frozen group ";
+
+impl Cage {
+    /// The groups of these processes in which nobody has a process but that uid.
+    pub fn all(proc: &Proc, pids: &[u32], uid: u32) -> Vec<Cage> {
+        let Some(root) = mounted(proc) else {
+            return Vec::new();
+        };
+        let groups: BTreeSet<String> = pids.iter().filter_map(|pid| group(proc, *pid)).collect();
+        groups
+            .into_iter()
+            .filter(|group| group != "/" && !group.split('/').any(|part| part == ".."))
+            .map(|group| Cage(root.join(group.trim_start_matches('/'))))
+            .filter(|cage| cage.holds_only(proc, uid))
+            .collect()
+    }
+
+    fn holds_only(&self, proc: &Proc, uid: u32) -> bool {
+        let is_theirs = |pid: u32| proc.status(pid).is_none_or(|status| status.uid == uid);
+        let held = fs::read_to_string(self.0.join("cgroup.procs")).unwrap_or_default();
+        let pids: Vec<u32> = held.lines().filter_map(|pid| pid.parse().ok()).collect();
+        let has_groups = fs::read_dir(&self.0).is_ok_and(|entries| {
+            let mut kinds = entries.flatten().filter_map(|entry| entry.file_type().ok());
+            kinds.any(|kind| kind.is_dir())
+        });
+        !pids.is_empty() && !has_groups && pids.into_iter().all(is_theirs)
+    }
+
+    pub fn freeze(&self) {
+        self.set("1");
+    }
+
+    /// What comes into the group later is to run.
+    pub fn thaw(&self) {
+        self.set("0");
+    }
+
+    fn set(&self, state: &str) {
+        if let Err(e) = fs::write(self.0.join("cgroup.freeze"), state)
+            && e.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!("{} cannot be set to {state}: {e}", self.0.display());
+        }
+    }
+
+    /// As the journal keeps it.
+    pub fn line(&self) -> String {
+        format!("{FROZEN}{}", self.0.display())
+    }
+
+    pub fn of_line(line: &str) -> Option<Cage> {
+        Some(Cage(Path::new(line.strip_prefix(FROZEN)?).to_owned()))
+    }
+}
+
+/// Where the unified hierarchy is.
+fn mounted(proc: &Proc) -> Option<PathBuf> {
+    let table = proc.text("self/mountinfo", 1 << 20).ok()?;
+    let table = String::from_utf8_lossy(&table).into_owned();
+    let line = table.lines().find(|line| line.contains(" - cgroup2 "))?;
+    Some(PathBuf::from(line.split(' ').nth(4)?))
+}
+
+fn group(proc: &Proc, pid: u32) -> Option<String> {
+    let text = proc.text(&format!("{pid}/cgroup"), 4096).ok()?;
+    let text = String::from_utf8_lossy(&text).into_owned();
+    Some(
+        text.lines()
+            .find_map(|line| line.strip_prefix("0::"))?
+            .to_owned(),
+    )
+}

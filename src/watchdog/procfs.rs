@@ -1,0 +1,339 @@
+//! What /proc says of one process. Everything in it may be a student's: names, arguments, paths are
+//! any bytes, and a file behind `exe` may be on a file system that answers never.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+
+use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, StatxFlags, openat, readlinkat, statx};
+use rustix::io::{pread, read};
+
+use super::process::{Exe, Process, ProcessId};
+
+/// As much of the arguments as is kept, in bytes.
+const MOST_ARGV: usize = 4096;
+
+/// The open /proc of this host.
+#[derive(Debug)]
+pub struct Proc {
+    dir: OwnedFd,
+    ticks: u64,
+    page: u64,
+}
+
+/// What changes all the time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stat {
+    pub start: u64,
+    pub parent: u32,
+    pub session: u32,
+    pub name: String,
+    pub state: char,
+    pub nice: i32,
+    pub threads: u32,
+    pub cpu_ms: u64,
+    pub reaped_cpu_ms: u64,
+    pub resident: u64,
+    /// Differs after an exec: where the kernel put the stack and the arguments.
+    pub image: (u64, u64),
+}
+
+/// Real and effective uid, and the pid of the debugger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status {
+    pub uid: u32,
+    pub effective_uid: u32,
+    pub tracer: u32,
+}
+
+impl AsFd for Proc {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
+    }
+}
+
+impl Proc {
+    pub fn open() -> io::Result<Proc> {
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Proc {
+            dir: openat(CWD, "/proc", flags, Mode::empty())?,
+            ticks: rustix::param::clock_ticks_per_second(),
+            page: rustix::param::page_size() as u64,
+        })
+    }
+
+    pub fn pids(&self) -> io::Result<Vec<u32>> {
+        let mut pids = Vec::new();
+        for entry in Dir::read_from(&self.dir)? {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if name.first().is_some_and(u8::is_ascii_digit) {
+                pids.extend(
+                    std::str::from_utf8(name)
+                        .ok()
+                        .and_then(|n| n.parse::<u32>().ok()),
+                );
+            }
+        }
+        Ok(pids)
+    }
+
+    pub fn open_file(&self, path: &str) -> io::Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        Ok(openat(&self.dir, path, flags, Mode::empty())?)
+    }
+
+    /// All of a small file.
+    pub fn text(&self, path: &str, most: usize) -> io::Result<Vec<u8>> {
+        let file = self.open_file(path)?;
+        let mut bytes = vec![0; most];
+        let mut length = 0;
+        while length < most {
+            match read(&file, &mut bytes[length..])? {
+                0 => break,
+                more => length += more,
+            }
+        }
+        bytes.truncate(length);
+        Ok(bytes)
+    }
+
+    pub fn link(&self, path: &str) -> io::Result<PathBuf> {
+        use std::os::unix::ffi::OsStringExt;
+        let target = readlinkat(&self.dir, path, Vec::new())?.into_bytes();
+        Ok(PathBuf::from(std::ffi::OsString::from_vec(target)))
+    }
+
+    /// A handle on its `stat` that goes on meaning this process whatever becomes of its pid.
+    pub fn open_stat(&self, pid: u32) -> io::Result<OwnedFd> {
+        self.open_file(&format!("{pid}/stat"))
+    }
+
+    /// None when the process is gone.
+    pub fn read_stat(&self, file: BorrowedFd<'_>) -> Option<Stat> {
+        let mut bytes = [0; 1024];
+        let length = pread(file, &mut bytes, 0).ok()?;
+        self.parse_stat(&bytes[..length])
+    }
+
+    fn parse_stat(&self, bytes: &[u8]) -> Option<Stat> {
+        let open = bytes.iter().position(|&b| b == b'(')?;
+        let close = bytes.iter().rposition(|&b| b == b')')?;
+        let name = String::from_utf8_lossy(bytes.get(open + 1..close)?).into_owned();
+        let rest = std::str::from_utf8(bytes.get(close + 1..)?).ok()?;
+        let mut fields = [""; 50];
+        for (slot, field) in fields.iter_mut().zip(rest.split_ascii_whitespace()) {
+            *slot = field;
+        }
+        // proc(5) counts from 1 with pid and name; here the state is 0.
+        let number = |at: usize| fields[at - 3].parse::<u64>().unwrap_or(0);
+        let small = |at: usize| u32::try_from(number(at)).unwrap_or(0);
+        let ms = |ticks: u64| ticks * 1000 / self.ticks;
+        Some(Stat {
+            name,
+            state: fields[0].chars().next()?,
+            parent: small(4),
+            session: small(6),
+            cpu_ms: ms(number(14) + number(15)),
+            reaped_cpu_ms: ms(number(16) + number(17)),
+            nice: fields[19 - 3].parse().unwrap_or(0),
+            threads: small(20),
+            start: ms(fields[22 - 3].parse().ok()?),
+            resident: number(24) * self.page,
+            image: (number(28), number(48)),
+        })
+    }
+
+    pub fn status(&self, pid: u32) -> Option<Status> {
+        let file = self.open_file(&format!("{pid}/status")).ok()?;
+        let mut bytes = [0; 1024];
+        let length = read(&file, &mut bytes).ok()?;
+        parse_status(&bytes[..length])
+    }
+
+    /// Everything but its connections. None when it is gone.
+    pub fn process(&self, pid: u32) -> Option<(Process, OwnedFd, Stat)> {
+        let handle = self.open_stat(pid).ok()?;
+        let stat = self.read_stat(handle.as_fd())?;
+        let status = self.status(pid)?;
+        let mut process = Process {
+            id: ProcessId {
+                pid,
+                start: stat.start,
+            },
+            parent: 0,
+            session: 0,
+            uid: status.uid,
+            effective_uid: status.effective_uid,
+            exe: Exe::default(),
+            name: String::new(),
+            argv: Vec::new(),
+            cwd: None,
+            state: stat.state,
+            tracer: status.tracer,
+            nice: 0,
+            threads: 0,
+            cpu_ms: 0,
+            reaped_cpu_ms: 0,
+            resident: 0,
+            peers: Vec::new(),
+            cgroup: None,
+        };
+        process.take(&stat);
+        self.look_closer(&mut process, status);
+        Some((process, handle, stat))
+    }
+
+    /// What an exec changes, and what else is dear to read.
+    pub fn look_closer(&self, process: &mut Process, status: Status) {
+        let pid = process.id.pid;
+        process.uid = status.uid;
+        process.effective_uid = status.effective_uid;
+        process.tracer = status.tracer;
+        let sum = process.exe.sha256.take();
+        let exe = self.exe(pid);
+        if exe == process.exe {
+            process.exe.sha256 = sum;
+        } else {
+            process.exe = exe;
+        }
+        process.argv = self.argv(pid);
+        process.cwd = self.link(&format!("{pid}/cwd")).ok();
+        process.cgroup = self.cgroup(pid);
+    }
+
+    pub fn argv(&self, pid: u32) -> Vec<String> {
+        let bytes = self
+            .text(&format!("{pid}/cmdline"), MOST_ARGV)
+            .unwrap_or_default();
+        let bytes = bytes.strip_suffix(&[0]).unwrap_or(&bytes);
+        if bytes.is_empty() {
+            return Vec::new();
+        }
+        let words = bytes.split(|&b| b == 0);
+        words
+            .map(|word| String::from_utf8_lossy(word).into_owned())
+            .collect()
+    }
+
+    /// Nobody is asked who could keep us waiting: a file system of the student's own (FUSE) is
+    /// believed what the kernel remembers of it.
+    fn exe(&self, pid: u32) -> Exe {
+        use std::os::unix::ffi::OsStrExt;
+        const DELETED: &[u8] = b" (deleted)";
+        let path = format!("{pid}/exe");
+        let Ok(link) = self.link(&path) else {
+            return Exe::default();
+        };
+        let flags = AtFlags::STATX_DONT_SYNC;
+        let known = statx(&self.dir, &path, flags, StatxFlags::UID | StatxFlags::NLINK).ok();
+        let bytes = link.as_os_str().as_bytes();
+        let named = bytes.strip_suffix(DELETED);
+        let deleted = named.is_some() || known.as_ref().is_some_and(|stat| stat.stx_nlink == 0);
+        Exe {
+            path: Some(match named {
+                Some(name) => PathBuf::from(std::ffi::OsStr::from_bytes(name)),
+                None => link,
+            }),
+            deleted,
+            owner: known.map(|stat| stat.stx_uid),
+            sha256: None,
+        }
+    }
+
+    /// Of the unified hierarchy.
+    fn cgroup(&self, pid: u32) -> Option<String> {
+        let text = self.text(&format!("{pid}/cgroup"), 4096).ok()?;
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let own = text.lines().find_map(|line| line.strip_prefix("0::"))?;
+        Some(own.to_owned())
+    }
+}
+
+impl Process {
+    pub(super) fn take(&mut self, stat: &Stat) {
+        self.parent = stat.parent;
+        self.session = stat.session;
+        if self.name != stat.name {
+            self.name.clone_from(&stat.name);
+        }
+        self.state = stat.state;
+        self.nice = stat.nice;
+        self.threads = stat.threads;
+        self.cpu_ms = stat.cpu_ms;
+        self.reaped_cpu_ms = stat.reaped_cpu_ms;
+        self.resident = stat.resident;
+    }
+}
+
+fn parse_status(bytes: &[u8]) -> Option<Status> {
+    let field = |name: &[u8]| {
+        let mut lines = bytes.split(|&b| b == b'\n');
+        let line = lines.find_map(|line| line.strip_prefix(name))?;
+        std::str::from_utf8(line).ok()
+    };
+    let mut uids = field(b"Uid:")?.split_ascii_whitespace();
+    Some(Status {
+        uid: uids.next()?.parse().ok()?,
+        effective_uid: uids.next()?.parse().ok()?,
+        tracer: field(b"TracerPid:")
+            .and_then(|pid| pid.trim().parse().ok())
+            .unwrap_or(0),
+    })
+}
+
+/// Milliseconds since the host started, time asleep included.
+pub fn since_boot() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    seconds * 1000 + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_may_be_anything() {
+        let proc = Proc::open().unwrap();
+        let tail = b" S 1 10 9 0 -1 0 0 0 0 0 250 50 7 3 20 -5 4 0 12345 999 100 0 1 2 77";
+        for name in ["x", ") R 1 1 (", "a b)", "\u{1b}[31m\n", "ni\\ne"] {
+            let stat = [b"10 (", name.as_bytes(), b")", tail].concat();
+            let stat = proc.parse_stat(&stat).unwrap();
+            assert_eq!(
+                (stat.name.as_str(), stat.state, stat.parent),
+                (name, 'S', 1)
+            );
+            assert_eq!((stat.nice, stat.threads), (-5, 4));
+            assert_eq!(stat.start, 12345 * 1000 / proc.ticks);
+            assert_eq!(stat.cpu_ms, 300 * 1000 / proc.ticks);
+        }
+        assert!(
+            proc.parse_stat(b"10 (\xff\xfe) S 1").is_none(),
+            "it has no start"
+        );
+        assert!(proc.parse_stat(b"").is_none());
+    }
+
+    #[test]
+    fn a_status_is_read_by_its_fields() {
+        let text = b"Name:\tUid:\t0\nState:\tS\nTracerPid:\t31\nUid:\t2012\t0\t0\t0\n";
+        let status = parse_status(text).unwrap();
+        assert_eq!(
+            (status.uid, status.effective_uid, status.tracer),
+            (2012, 0, 31)
+        );
+        assert_eq!(parse_status(b"Name:\tx\n"), None);
+    }
+
+    #[test]
+    fn we_see_ourselves() {
+        let proc = Proc::open().unwrap();
+        let (own, handle, _) = proc.process(std::process::id()).unwrap();
+        assert_eq!(own.exe.path, std::env::current_exe().ok());
+        assert_eq!(own.argv.len(), std::env::args_os().count());
+        assert!(own.id.start <= since_boot());
+        assert!(proc.read_stat(handle.as_fd()).is_some());
+        assert!(proc.pids().unwrap().contains(&std::process::id()));
+    }
+}

@@ -1,0 +1,464 @@
+//! The end of what is certain: frozen, described, killed until none is left, and the seat handed to
+//! the engine to be cleaned. Each answer can be taken up where a killed watchdog left it.
+
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::cage::Cage;
+use super::counters::Counters;
+use super::evidence::{self, Report};
+use super::finding::Finding;
+use super::policy::Response;
+use super::procfs::Proc;
+use super::snapshot::Seat;
+use crate::adapters::accounts_linux::{StudentUids, Suspect};
+use crate::domain::{self, Action, Participant, Student, StudentRange, Time, Verb, quoted};
+use crate::intake::spool::{Record, Route, Spool};
+use crate::journal::{Answered, Began, Incident, Journal};
+use crate::ports::{Fault, Hub, Progress};
+
+/// How long killed processes may take to go before it is tried again.
+const END_LIMIT: Duration = Duration::from_secs(5);
+const END_TRIES: u32 = 60;
+/// Times that what still moves is stopped once more; then it is killed as it is.
+const MOST_ROUNDS: u32 = 3;
+/// The hub's own stop is only the first; PURGE has one that goes on until it is true.
+const HUB_LIMIT: Duration = Duration::from_secs(20);
+
+/// What is known of all seats.
+pub type SeatsOf = Arc<dyn Fn() -> Result<BTreeMap<Student, Seat>, Fault> + Send + Sync>;
+
+/// What answers work with.
+pub struct Hands {
+    pub uids: StudentUids,
+    pub journal: Arc<Journal>,
+    pub hub: Arc<dyn Hub>,
+    pub spool: Spool,
+    pub seats: SeatsOf,
+    /// Where evidence is kept: root's alone.
+    pub evidence: PathBuf,
+    pub counters: Arc<Counters>,
+}
+
+/// What an answer answers.
+pub struct Case {
+    pub student: Student,
+    pub findings: Vec<Finding>,
+    pub seat: Option<Seat>,
+    /// When what was found was first seen.
+    pub seen: Instant,
+}
+
+impl Hands {
+    /// Ends everything of the student, says so by `ended`, and has the seat cleaned.
+    pub fn stop_seat(&self, case: &Case, ended: impl FnOnce()) {
+        let Some(suspect) = self.uids.suspect(case.student) else {
+            return self.not_ours(case.student);
+        };
+        let mut incident = self.begin(case, Response::StopSeat);
+        self.stop_all(&suspect, &mut incident, &case.findings, Some(case.seen));
+        ended();
+        self.clean(&mut incident, &case.findings);
+    }
+
+    /// What came after the end.
+    pub fn end_again(&self, student: Student) {
+        let Some(suspect) = self.uids.suspect(student) else {
+            return self.not_ours(student);
+        };
+        if let Err(fault) = suspect.end(END_LIMIT) {
+            tracing::error!("{}", fault.chain());
+        }
+    }
+
+    fn not_ours(&self, student: Student) {
+        tracing::error!(
+            "{} is not the account that it has to be (name, uid, range); nothing was touched",
+            student.account()
+        );
+    }
+
+    /// The journal has it before anything is touched. Where it cannot be written, the rest is
+    /// done all the same, but nothing is frozen that nobody would find again.
+    fn begin(&self, case: &Case, response: Response) -> Incident {
+        let seat = case.seat.clone().unwrap_or_default();
+        let findings = serde_json::to_string(&case.findings).unwrap_or_default();
+        let began = Began {
+            at: Time::now(),
+            student: case.student,
+            participant: seat.participant.filter(|who| !who.is_nobody()),
+            workshop: seat.workshop.as_ref(),
+            response: name(response),
+            findings: &findings,
+        };
+        let id = self.journal.begin_incident(&began).unwrap_or_else(|e| {
+            tracing::error!(
+                "the incident of {} is not in the journal: {e}",
+                case.student
+            );
+            0
+        });
+        Incident {
+            id,
+            at: began.at,
+            student: case.student,
+            participant: began.participant,
+            workshop: seat.workshop,
+            response: name(response).to_owned(),
+            answered: Answered::Begun,
+            findings,
+            done: Vec::new(),
+            evidence: None,
+            latency_us: None,
+        }
+    }
+
+    fn note(&self, incident: &Incident) {
+        if incident.id == 0 {
+            return;
+        }
+        if let Err(e) = self.journal.note_incident(incident) {
+            tracing::error!("incident {} is not written down: {e}", incident.id);
+        }
+    }
+
+    fn stop_all(
+        &self,
+        suspect: &Suspect,
+        incident: &mut Incident,
+        findings: &[Finding],
+        seen: Option<Instant>,
+    ) {
+        let gathered = Proc::open().ok().map(|proc| {
+            let (cages, pids) = match incident.id {
+                0 => (Vec::new(), suspect.pids().unwrap_or_default()),
+                _ => self.freeze(&proc, suspect, incident),
+            };
+            let report = report(incident, findings);
+            (evidence::gather(&proc, &pids, report), cages)
+        });
+        suspect.kill();
+        let count = gathered.as_ref().map_or(0, |(g, _)| g.report.processes);
+        self.end(suspect, incident);
+        if let Some(seen) = seen {
+            let us = i64::try_from(seen.elapsed().as_micros()).unwrap_or(i64::MAX);
+            incident.latency_us = Some(us);
+            self.counters.stopped(Response::StopSeat, us);
+        }
+        incident.done.push(format!("killed {count} processes"));
+        if let Some((gathered, cages)) = gathered {
+            cages.iter().for_each(Cage::thaw);
+            self.keep(gathered, incident);
+        }
+    }
+
+    /// All that the account reaches at once, and the groups that are the student's alone, which
+    /// also hold what is out of its reach. What was not stopped by then may have started others.
+    fn freeze(
+        &self,
+        proc: &Proc,
+        suspect: &Suspect,
+        incident: &mut Incident,
+    ) -> (Vec<Cage>, Vec<u32>) {
+        suspect.freeze();
+        let mut pids = suspect.pids().unwrap_or_default();
+        let cages = Cage::all(proc, &pids, suspect.uid());
+        if !cages.is_empty() {
+            incident.done.extend(cages.iter().map(Cage::line));
+            self.note(incident);
+            cages.iter().for_each(Cage::freeze);
+        }
+        for _ in 0..MOST_ROUNDS {
+            if !pids.iter().any(|pid| is_moving(proc, *pid)) {
+                break;
+            }
+            suspect.freeze();
+            pids = suspect.pids().unwrap_or_default();
+        }
+        (cages, pids)
+    }
+
+    fn end(&self, suspect: &Suspect, incident: &mut Incident) {
+        for turn in 1..=END_TRIES {
+            match suspect.end(END_LIMIT) {
+                Ok(()) => {
+                    incident.answered = Answered::Ended;
+                    return;
+                }
+                Err(fault) if turn == 1 => tracing::error!("{}", fault.chain()),
+                Err(_) => {}
+            }
+        }
+        incident
+            .done
+            .push("some processes could not be ended".to_owned());
+    }
+
+    fn keep(&self, gathered: evidence::Gathered, incident: &mut Incident) {
+        match gathered.keep(&self.evidence) {
+            Ok(name) => incident.evidence = Some(name),
+            Err(e) => {
+                let line = format!("evidence could not be kept: {e}");
+                tracing::error!("incident {}: {line}", incident.id);
+                incident.done.push(line);
+            }
+        }
+        self.note(incident);
+    }
+
+    /// The hub's server, the seat, the participant, the admin.
+    fn clean(&self, incident: &mut Incident, findings: &[Finding]) {
+        let why = why(findings);
+        let student = incident.student;
+        incident.done.push(match self.stop_server(student) {
+            Ok(()) => "stopped the hub's server".to_owned(),
+            Err(fault) => format!("the hub's server is left to PURGE: {}", fault.line()),
+        });
+        incident.done.push(match self.purge(incident, &why) {
+            Ok(()) => "sent PURGE".to_owned(),
+            Err(line) => format!("PURGE could not be sent: {line}"),
+        });
+        if let Some(participant) = incident.participant {
+            let reason = format!("incident {}: {why}", incident.id);
+            incident
+                .done
+                .push(match self.journal.ban(participant, &reason, Time::now()) {
+                    Ok(()) => format!("banned participant {participant}"),
+                    Err(e) => format!("participant {participant} could not be banned: {e}"),
+                });
+        }
+        if incident.answered == Answered::Ended {
+            incident.answered = Answered::Done;
+        }
+        self.note(incident);
+        let did = incident.done.join("; ");
+        tracing::warn!("incident {}: {why}; {did}", incident.id);
+        self.tell(
+            &format!("STOPPED {}: {why}", student.account()),
+            &letter(incident, &why),
+        );
+    }
+
+    fn stop_server(&self, student: Student) -> Result<(), Fault> {
+        let deadline = Instant::now() + HUB_LIMIT;
+        loop {
+            match self.hub.stop(student)? {
+                Progress::Done => return Ok(()),
+                Progress::NotYet(pause) if Instant::now() + pause < deadline => {
+                    std::thread::sleep(pause);
+                }
+                Progress::NotYet(_) => {
+                    return Err(Fault::retry(format!(
+                        "the server of {} is still stopping",
+                        student.account()
+                    )));
+                }
+            }
+        }
+    }
+
+    /// The same incident sends the same action: the engine takes it once.
+    fn purge(&self, incident: &Incident, why: &str) -> Result<(), String> {
+        let record = Record {
+            version: Record::VERSION,
+            received: Time::now(),
+            route: Route::Watchdog,
+            peer: "watchdog".to_owned(),
+            sender: "watchdog".to_owned(),
+            message_id: Some(format!(
+                "incident-{}-{}@watchdog",
+                incident.id, incident.at.0
+            )),
+            signed: None,
+            reason: Some(format!("incident {}: {why}", incident.id)),
+            action: Action {
+                verb: Verb::Purge,
+                seat: domain::Seat::Students(StudentRange::one(incident.student)),
+                participant: incident.participant.unwrap_or(Participant::new(0)),
+                email: None,
+                workshop: None,
+            },
+        };
+        self.spool
+            .put(&record)
+            .map(drop)
+            .map_err(|refusal| refusal.line)
+    }
+
+    pub fn tell(&self, subject: &str, body: &str) {
+        if let Err(e) = self.journal.write_letter(subject, body, Time::now()) {
+            tracing::error!("the admin is not told of it ({subject}): {e}");
+        }
+    }
+
+    /// Ends the processes that were found, if they are still what they were.
+    pub fn stop_processes(&self, case: &Case) {
+        let Some(suspect) = self.uids.suspect(case.student) else {
+            return self.not_ours(case.student);
+        };
+        let mut incident = self.begin(case, Response::StopProcess);
+        let ids: Vec<_> = case.findings.iter().flat_map(|f| &f.processes).collect();
+        let pids: Vec<u32> = ids.iter().map(|id| id.pid).collect();
+        let report = report(&incident, &case.findings);
+        let gathered = Proc::open()
+            .ok()
+            .map(|proc| evidence::gather(&proc, &pids, report));
+        let killed = ids
+            .iter()
+            .filter(|id| suspect.kill_one(id.pid, id.start))
+            .count();
+        let us = i64::try_from(case.seen.elapsed().as_micros()).unwrap_or(i64::MAX);
+        incident.latency_us = Some(us);
+        self.counters.stopped(Response::StopProcess, us);
+        incident.done.push(format!("killed {killed} processes"));
+        incident.answered = Answered::Done;
+        if let Some(gathered) = gathered {
+            self.keep(gathered, &mut incident);
+        }
+        self.note(&incident);
+        let why = why(&case.findings);
+        tracing::warn!("incident {}: {why}; killed {killed} processes", incident.id);
+        self.tell(
+            &format!("STOPPED processes of {}: {why}", case.student.account()),
+            &letter(&incident, &why),
+        );
+    }
+
+    /// Goes on with what a watchdog that was killed had begun.
+    pub fn take_up(&self, incident: Incident) {
+        let findings: Vec<Finding> = serde_json::from_str(&incident.findings).unwrap_or_default();
+        let mut incident = incident;
+        if self.is_somebody_elses(&incident) {
+            // Whoever gave the seat away ended what was frozen.
+            incident.answered = Answered::Done;
+            incident
+                .done
+                .push("the seat was given to somebody else before it was done".to_owned());
+            return self.note(&incident);
+        }
+        tracing::warn!(
+            "incident {} of {} is taken up",
+            incident.id,
+            incident.student.account()
+        );
+        if incident.answered == Answered::Begun {
+            let Some(suspect) = self.uids.suspect(incident.student) else {
+                return self.not_ours(incident.student);
+            };
+            let cages: Vec<Cage> = incident
+                .done
+                .iter()
+                .filter_map(|l| Cage::of_line(l))
+                .collect();
+            if incident.response == name(Response::StopSeat) {
+                self.stop_all(&suspect, &mut incident, &findings, None);
+            } else {
+                incident.answered = Answered::Ended;
+            }
+            cages.iter().for_each(Cage::thaw);
+        }
+        if incident.response == name(Response::StopSeat) {
+            self.clean(&mut incident, &findings);
+        } else {
+            incident.answered = Answered::Done;
+            incident
+                .done
+                .push("its watchdog ended before it was done".to_owned());
+            self.note(&incident);
+        }
+    }
+}
+
+impl Hands {
+    /// When nobody can tell, it is as it was.
+    fn is_somebody_elses(&self, incident: &Incident) -> bool {
+        let Ok(seats) = (self.seats)() else {
+            return false;
+        };
+        let seat = seats.get(&incident.student);
+        seat.is_some_and(|seat| seat.taken && seat.participant != incident.participant)
+    }
+}
+
+fn is_moving(proc: &Proc, pid: u32) -> bool {
+    let Ok(file) = proc.open_stat(pid) else {
+        return false;
+    };
+    let stat = proc.read_stat(file.as_fd());
+    stat.is_some_and(|stat| matches!(stat.state, 'R' | 'S'))
+}
+
+pub fn name(response: Response) -> &'static str {
+    match response {
+        Response::Log => "log",
+        Response::Alert => "alert",
+        Response::StopProcess => "stop-process",
+        Response::StopSeat => "stop-seat",
+    }
+}
+
+/// The strongest finding's sentence.
+fn why(findings: &[Finding]) -> String {
+    let strongest = findings.iter().max_by_key(|f| (f.level, f.score));
+    strongest.map_or_else(
+        || "a reason that is lost".to_owned(),
+        |f| one_line(&f.sentence),
+    )
+}
+
+/// Names of students' programs are in it: plain ASCII, and short enough for the spool.
+pub fn one_line(text: &str) -> String {
+    let escaped = text.chars().flat_map(|c| match c {
+        ' '..='~' => vec![c],
+        _ => c.escape_default().collect(),
+    });
+    escaped.take(200).collect()
+}
+
+fn report(incident: &Incident, findings: &[Finding]) -> Report {
+    Report {
+        incident: incident.id,
+        at: incident.at,
+        host: nix::unistd::gethostname()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default(),
+        student: incident.student,
+        participant: incident.participant,
+        workshop: incident.workshop.clone(),
+        findings: findings.to_vec(),
+        processes: 0,
+        described: Vec::new(),
+        ancestors: Vec::new(),
+        programs: Vec::new(),
+    }
+}
+
+fn letter(incident: &Incident, why: &str) -> String {
+    let who = match incident.participant {
+        Some(participant) => format!("participant {participant}"),
+        None => "nobody".to_owned(),
+    };
+    let lift = match incident.participant {
+        Some(participant) => format!("wrong?    wod students unban {participant}\n"),
+        None => String::new(),
+    };
+    format!(
+        "Incident {id}: {why}\n\
+         seat      {student}, of {who}\n\
+         done      {done}\n\
+         \n\
+         look      wod watchdog show {id}\n\
+         {lift}",
+        id = incident.id,
+        student = incident.student.account(),
+        done = incident
+            .done
+            .iter()
+            .map(|l| quoted(l).trim_matches('`').to_owned())
+            .collect::<Vec<_>>()
+            .join("\n          "),
+    )
+}

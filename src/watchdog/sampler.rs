@@ -1,0 +1,293 @@
+//! From /proc to a snapshot, again and again. What rarely changes is read when a process runs another
+//! program, while it computes, and once in a while; what is left is one small read each.
+//!
+//! sysinfo is not used for this: it opens and parses several files of every process of the host each
+//! time, and knows neither the tracer nor whether a program is deleted. BENCHMARKS.md has figures.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use super::hashes::Hashes;
+use super::process::Process;
+use super::procfs::{Proc, since_boot};
+use super::snapshot::{Seat, Snapshot};
+use super::sockets;
+use crate::adapters::accounts_linux::StudentUids;
+use crate::domain::{Student, Time};
+
+/// Everything is read again after so many samples.
+const TURN: u64 = 16;
+/// The account files are asked again after so many samples; before anything is stopped they always are.
+const ACCOUNTS_TURN: u64 = 64;
+/// Milliseconds on processors between two samples from which a process is looked at closely.
+const COMPUTES: u64 = 100;
+
+pub struct Sampler {
+    uids: StudentUids,
+    proc: Proc,
+    cores: u32,
+    known: HashMap<u32, Known>,
+    processes: Vec<Process>,
+    students: BTreeMap<u32, Student>,
+    hashes: Hashes,
+    wants_hashes: bool,
+    turn: u64,
+}
+
+/// A process that is looked at again.
+struct Known {
+    /// Its place in `processes`.
+    slot: usize,
+    /// Means this process whatever becomes of its pid.
+    stat: OwnedFd,
+    image: (u64, u64),
+    seen: u64,
+}
+
+impl Sampler {
+    pub fn new(uids: StudentUids) -> io::Result<Sampler> {
+        let cores = std::thread::available_parallelism();
+        Ok(Sampler {
+            uids,
+            proc: Proc::open()?,
+            cores: cores.map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1)),
+            known: HashMap::new(),
+            processes: Vec::new(),
+            students: BTreeMap::new(),
+            hashes: Hashes::default(),
+            wants_hashes: false,
+            turn: 0,
+        })
+    }
+
+    /// Whether some rule asks for the sums of programs.
+    pub fn want_hashes(&mut self, wanted: bool) {
+        self.wants_hashes = wanted;
+    }
+
+    /// Everything as it is now. `seats` and `started` are put in by the caller.
+    pub fn sample(&mut self) -> io::Result<Snapshot> {
+        self.turn += 1;
+        self.hashes.refill();
+        let at = since_boot();
+        for pid in self.proc.pids()? {
+            self.look(pid);
+        }
+        self.find_ancestors();
+        self.forget_the_gone();
+        self.find_peers();
+        self.find_students();
+        Ok(self.snapshot(at, self.processes.clone()))
+    }
+
+    fn snapshot(&self, at: u64, processes: Vec<Process>) -> Snapshot {
+        Snapshot {
+            at,
+            now: Time::now(),
+            cores: self.cores,
+            processes,
+            students: self.students.clone(),
+            seats: BTreeMap::new(),
+            started: BTreeMap::new(),
+        }
+    }
+
+    /// Known ones are looked at again, students' become known.
+    fn look(&mut self, pid: u32) {
+        if self.look_again(pid) {
+            return;
+        }
+        let is_students = self
+            .proc
+            .status(pid)
+            .is_some_and(|status| self.uids.student(status.uid).is_some());
+        if is_students {
+            self.meet(pid);
+        }
+    }
+
+    /// False when it is not known, or no more what it was.
+    fn look_again(&mut self, pid: u32) -> bool {
+        let Some(known) = self.known.get_mut(&pid) else {
+            return false;
+        };
+        let Some(stat) = self.proc.read_stat(known.stat.as_fd()) else {
+            self.forget(pid);
+            return false;
+        };
+        known.seen = self.turn;
+        let process = &mut self.processes[known.slot];
+        let used = stat.cpu_ms.saturating_sub(process.cpu_ms);
+        let differs = stat.image != known.image || stat.name != process.name;
+        let is_due =
+            differs || used >= COMPUTES || (u64::from(pid) + self.turn).is_multiple_of(TURN);
+        known.image = stat.image;
+        process.take(&stat);
+        if is_due && let Some(status) = self.proc.status(pid) {
+            self.proc.look_closer(process, status);
+        }
+        if self.wants_hashes {
+            self.hashes.fill(&self.proc, process);
+        }
+        true
+    }
+
+    fn meet(&mut self, pid: u32) {
+        let Some((mut process, stat, now)) = self.proc.process(pid) else {
+            return;
+        };
+        if self.wants_hashes && self.uids.student(process.uid).is_some() {
+            self.hashes.fill(&self.proc, &mut process);
+        }
+        let known = Known {
+            slot: self.processes.len(),
+            stat,
+            image: now.image,
+            seen: self.turn,
+        };
+        self.processes.push(process);
+        self.known.insert(pid, known);
+    }
+
+    fn forget(&mut self, pid: u32) {
+        let Some(known) = self.known.remove(&pid) else {
+            return;
+        };
+        self.processes.swap_remove(known.slot);
+        if let Some(moved) = self.processes.get(known.slot)
+            && let Some(moved) = self.known.get_mut(&moved.id.pid)
+        {
+            moved.slot = known.slot;
+        }
+    }
+
+    /// Of everybody who is known, up to the first process. Those of others are known only for it.
+    fn find_ancestors(&mut self) {
+        let mut wanted: Vec<u32> = Vec::new();
+        let mut met = HashSet::new();
+        for process in &self.processes {
+            if self.uids.student(process.uid).is_some() {
+                wanted.push(process.parent);
+            }
+        }
+        while let Some(pid) = wanted.pop() {
+            if pid == 0 || !met.insert(pid) {
+                continue;
+            }
+            if self
+                .known
+                .get(&pid)
+                .is_none_or(|known| known.seen != self.turn)
+                && !self.look_again(pid)
+            {
+                self.meet(pid);
+            }
+            if let Some(known) = self.known.get(&pid) {
+                wanted.push(self.processes[known.slot].parent);
+            }
+        }
+        let idle: Vec<u32> = self
+            .processes
+            .iter()
+            .filter(|p| self.uids.student(p.uid).is_none() && !met.contains(&p.id.pid))
+            .map(|p| p.id.pid)
+            .collect();
+        idle.into_iter().for_each(|pid| self.forget(pid));
+    }
+
+    fn forget_the_gone(&mut self) {
+        let gone = self
+            .known
+            .iter()
+            .filter(|(_, known)| known.seen != self.turn);
+        let gone: Vec<u32> = gone.map(|(pid, _)| *pid).collect();
+        gone.into_iter().for_each(|pid| self.forget(pid));
+    }
+
+    fn find_peers(&mut self) {
+        for process in &mut self.processes {
+            process.peers.clear();
+        }
+        let uids: HashSet<u32> = self
+            .processes
+            .iter()
+            .map(|process| process.uid)
+            .filter(|uid| self.uids.student(*uid).is_some())
+            .collect();
+        let outgoing = sockets::outgoing(&self.proc, &uids);
+        if outgoing.is_empty() {
+            return;
+        }
+        for process in &mut self.processes {
+            if let Some(sockets) = outgoing.get(&process.uid) {
+                process.peers = sockets::of_process(&self.proc, process.id.pid, sockets);
+            }
+        }
+    }
+
+    /// Only uids whose account is the student's count.
+    fn find_students(&mut self) {
+        // A program that became another student's by its file's mode is a student's, too.
+        let of_one = |process: &Process| [process.uid, process.effective_uid];
+        let uids: HashSet<u32> = self.processes.iter().flat_map(of_one).collect();
+        let turn = self.turn;
+        let is_due = |uid: u32| (u64::from(uid) + turn).is_multiple_of(ACCOUNTS_TURN);
+        self.students
+            .retain(|uid, _| uids.contains(uid) && !is_due(*uid));
+        for uid in uids {
+            self.is_students(uid);
+        }
+    }
+
+    fn is_students(&mut self, uid: u32) -> Option<Student> {
+        if let Some(student) = self.students.get(&uid) {
+            return Some(*student);
+        }
+        let student = self.uids.student(uid)?;
+        self.uids.suspect(student)?;
+        self.students.insert(uid, student);
+        Some(student)
+    }
+
+    /// A process that has just started its program, with its ancestors as they were last seen;
+    /// None when it is not a student's, or gone.
+    pub fn at_exec(&mut self, pid: u32) -> Option<(Student, Snapshot)> {
+        let status = self.proc.status(pid)?;
+        self.uids.student(status.uid)?;
+        let student = self.is_students(status.uid)?;
+        let (mut process, ..) = self.proc.process(pid)?;
+        if self.wants_hashes {
+            self.hashes.fill(&self.proc, &mut process);
+        }
+        let mut processes = vec![process];
+        while let Some(parent) = processes.last().map(|process| process.parent) {
+            if parent == 0 || processes.iter().any(|process| process.id.pid == parent) {
+                break;
+            }
+            let Some(parent) = self.ancestor(parent) else {
+                break;
+            };
+            processes.push(parent);
+        }
+        Some((student, self.snapshot(since_boot(), processes)))
+    }
+
+    fn ancestor(&mut self, pid: u32) -> Option<Process> {
+        if !self.known.contains_key(&pid) {
+            self.meet(pid);
+        }
+        let known = self.known.get(&pid)?;
+        let process = &self.processes[known.slot];
+        let stat = self.proc.read_stat(known.stat.as_fd())?;
+        (stat.start == process.id.start).then(|| process.clone())
+    }
+
+    pub fn take_seats(snapshot: &mut Snapshot, all: &BTreeMap<Student, Seat>) {
+        snapshot.seats = snapshot
+            .students
+            .values()
+            .filter_map(|student| Some((*student, all.get(student)?.clone())))
+            .collect();
+    }
+}

@@ -1,0 +1,190 @@
+/* What a student might run, in ways that make it hard to be seen or stopped. Nothing of it mines:
+ * it burns a bounded time on processors, or sleeps, and ends by itself after some minutes. */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static volatile unsigned long sink;
+
+static void bound(void) {
+    struct rlimit cpu = {30, 30};
+    setrlimit(RLIMIT_CPU, &cpu);
+    alarm(150);
+}
+
+static void burn(void) {
+    for (;;)
+        for (int i = 0; i < 1000000; i++)
+            sink += i * i;
+}
+
+/* Busy for one part of `parts`. */
+static void burn_a_little(int parts) {
+    for (;;) {
+        for (int i = 0; i < 3000000; i++)
+            sink += i * i;
+        usleep(3000 * parts);
+    }
+}
+
+static void copy(const char *from, int to) {
+    int in = open(from, O_RDONLY);
+    struct stat st;
+    fstat(in, &st);
+    off_t at = 0;
+    while (at < st.st_size && sendfile(to, in, &at, st.st_size - at) > 0)
+        ;
+    close(in);
+}
+
+/* Writes other words over its own arguments. */
+static void disguise(int argc, char **argv, const char *words) {
+    char *end = argv[argc - 1] + strlen(argv[argc - 1]);
+    size_t room = end - argv[0];
+    memset(argv[0], 0, room);
+    size_t length = 0;
+    for (const char *c = words; *c && length + 1 < room; c++)
+        argv[0][length++] = *c == ' ' ? 0 : *c;
+    prctl(PR_SET_NAME, "python3");
+}
+
+static void bomb(int most) {
+    /* Each child stays; the first process makes new ones for those that ended. */
+    int alive = 0;
+    for (;;) {
+        while (alive < most) {
+            pid_t pid = fork();
+            if (pid < 0)
+                break;
+            if (pid == 0) {
+                bound();
+                usleep(500000 + (getpid() % 100) * 20000);
+                _exit(0);
+            }
+            alive++;
+        }
+        while (waitpid(-1, NULL, WNOHANG) > 0)
+            alive--;
+        usleep(1000);
+    }
+}
+
+static void pool(int port) {
+    int s = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
+    inet_pton(AF_INET, "127.0.0.1", &to.sin_addr);
+    if (connect(s, (struct sockaddr *)&to, sizeof to))
+        _exit(3);
+    const char *hello = "{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n";
+    if (write(s, hello, strlen(hello)) < 0)
+        _exit(4);
+    burn();
+}
+
+int main(int argc, char **argv) {
+    const char *how = argc > 1 ? argv[1] : "idle";
+    int number = argc > 2 ? atoi(argv[2]) : 1;
+    bound();
+    if (!strcmp(how, "burn")) {
+        burn();
+    } else if (!strcmp(how, "disguised")) {
+        disguise(argc, argv, argc > 2 ? argv[2] : "python");
+        burn();
+    } else if (!strcmp(how, "deleted")) {
+        unlink(argv[0]);
+        burn();
+    } else if (!strcmp(how, "memfd")) {
+        int fd = memfd_create("", 0);
+        copy("/proc/self/exe", fd);
+        char path[64];
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        execl(path, "helper", "burn", NULL);
+    } else if (!strcmp(how, "again")) {
+        /* Every second under another name. */
+        for (int turn = 0;; turn++) {
+            char name[64];
+            snprintf(name, sizeof name, "./task-%d-%d", getpid(), turn);
+            int fd = open(name, O_WRONLY | O_CREAT, 0755);
+            copy("/proc/self/exe", fd);
+            close(fd);
+            pid_t pid = fork();
+            if (pid == 0) {
+                execl(name, name + 2, "burn", NULL);
+                _exit(1);
+            }
+            usleep(950000);
+            kill(pid, SIGKILL);
+            waitpid(pid, NULL, 0);
+            unlink(name);
+        }
+    } else if (!strcmp(how, "split")) {
+        for (int i = 0; i < number; i++)
+            if (fork() == 0) {
+                bound();
+                burn_a_little(number);
+            }
+        pause();
+    } else if (!strcmp(how, "nice")) {
+        nice(19);
+        burn();
+    } else if (!strcmp(how, "daemon")) {
+        if (fork())
+            _exit(0);
+        setsid();
+        if (fork())
+            _exit(0);
+        bound();
+        burn();
+    } else if (!strcmp(how, "bomb")) {
+        bomb(number);
+    } else if (!strcmp(how, "pool")) {
+        pool(number);
+    } else if (!strcmp(how, "traced")) {
+        pid_t child = fork();
+        if (child == 0) {
+            bound();
+            raise(SIGSTOP);
+            pause();
+        }
+        int status;
+        waitpid(child, &status, WUNTRACED);
+        ptrace(PTRACE_SEIZE, child, 0, 0);
+        burn();
+    } else if (!strcmp(how, "deaf")) {
+        for (int s = 1; s < 32; s++)
+            signal(s, SIG_IGN);
+        if (fork() == 0) {
+            bound();
+            signal(SIGALRM, SIG_DFL);
+            burn();
+        }
+        raise(SIGSTOP);
+        pause();
+    } else if (!strcmp(how, "storm")) {
+        /* Short-lived programs, so many a second. */
+        for (;;) {
+            usleep(1000000 / (argc > 2 ? number : 1000000));
+            pid_t pid = vfork();
+            if (pid == 0) {
+                execl("/bin/true", "true", NULL);
+                _exit(1);
+            }
+            waitpid(pid, NULL, 0);
+        }
+    }
+    pause();
+    return 0;
+}

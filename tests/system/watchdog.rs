@@ -1,0 +1,15 @@
+//! `wod watchdog` with real processes under real student accounts, among all of this machine's
+//! processes: what is stopped, how soon, and what is never touched.
+
+#[path = "watchdog/evasions.rs"]
+mod evasions;
+#[path = "watchdog/honest.rs"]
+mod honest;
+#[path = "watchdog/listed.rs"]
+mod listed;
+#[path = "watchdog/others.rs"]
+mod others;
+#[path = "watchdog/resumed.rs"]
+mod resumed;
+#[path = "watchdog/serve.rs"]
+mod serve;
