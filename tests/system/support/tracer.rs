@@ -426,6 +426,10 @@ fn effect(tid: Pid, number: c_long, args: &[u64]) -> Option<(String, String)> {
     if number == libc::SYS_openat && !opens_to_write(args[2]) {
         return None;
     }
+    #[cfg(target_arch = "x86_64")]
+    if number == libc::SYS_open && !opens_to_write(args[1]) {
+        return None;
+    }
     if number == libc::SYS_openat2 {
         let how = memory(tid, args[2], 8);
         if !opens_to_write(u64::from_ne_bytes(how.try_into().unwrap_or([0xff; 8]))) {
