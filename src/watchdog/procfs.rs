@@ -153,9 +153,14 @@ impl Proc {
 
     /// Everything but its connections. None when it is gone.
     pub fn process(&self, pid: u32) -> Option<(Process, OwnedFd, Stat)> {
+        let status = self.status(pid)?;
+        self.process_of(pid, status)
+    }
+
+    /// The same, when its status has just been read.
+    pub fn process_of(&self, pid: u32, status: Status) -> Option<(Process, OwnedFd, Stat)> {
         let handle = self.open_stat(pid).ok()?;
         let stat = self.read_stat(handle.as_fd())?;
-        let status = self.status(pid)?;
         let mut process = Process {
             id: ProcessId {
                 pid,

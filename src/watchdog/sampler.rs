@@ -256,7 +256,7 @@ impl Sampler {
         let status = self.proc.status(pid)?;
         self.uids.student(status.uid)?;
         let student = self.is_students(status.uid)?;
-        let (mut process, ..) = self.proc.process(pid)?;
+        let (mut process, ..) = self.proc.process_of(pid, status)?;
         if self.wants_hashes {
             self.hashes.fill(&self.proc, &mut process);
         }
