@@ -5,9 +5,11 @@ mod cleanup;
 mod completions;
 mod deliver;
 mod demo;
+mod doctor;
 mod facts;
 mod follow;
 mod ingest;
+mod install;
 mod intake;
 mod inventory;
 mod journal;
@@ -109,6 +111,10 @@ enum Command {
     Journal(journal::Args),
     /// Bring this host to what the inventory says
     Deliver(deliver::Args),
+    /// Say what is missing or wrong on this host, and what mends it
+    Doctor(doctor::Args),
+    /// Make a fresh host a running backend
+    Install(install::Args),
     /// Remove students: hub users, processes, homes, accounts
     CleanupUsers(cleanup::UsersArgs),
     /// End the processes on seats that nobody has
@@ -139,11 +145,16 @@ struct NotReady(anyhow::Error);
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     start_logging(&cli.command);
+    let SiteArgs { inventory, set } = cli.site;
+    if let Command::Install(args) = &cli.command {
+        return end(install::run(args, inventory, set).map(|exit| exit as u8));
+    }
     let source = Source {
-        inventory: cli.site.inventory.unwrap_or_else(site::usual_inventory),
-        set: cli.site.set,
+        inventory: inventory.unwrap_or_else(site::usual_inventory),
+        set,
     };
     let done = match cli.command {
+        Command::Install(_) => return ExitCode::from(Exit::Done as u8),
         Command::Ingest(args) => return ingest::run(&args),
         Command::Intake(args) => intake::run(&args),
         Command::Serve(args) => serve::run(&args, &source),
@@ -162,6 +173,7 @@ pub fn main() -> ExitCode {
         Command::Deliver(args) => return end(deliver::run(&args, &source)),
         Command::CleanupUsers(args) => cleanup::users(&args, &source),
         Command::CleanupProcesses(args) => cleanup::processes(&args, &source),
+        Command::Doctor(args) => return ExitCode::from(doctor::run(&args, &source) as u8),
         Command::Watchdog(args) => watchdog::run(&args, &source),
         Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => completions::run(&args, Cli::command()),

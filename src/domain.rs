@@ -3,6 +3,7 @@
 //! Plain values, parsed once at the border and passed on as types. No I/O here.
 
 mod action;
+mod cron;
 pub mod near;
 mod participant;
 mod secret;
@@ -12,6 +13,7 @@ mod time;
 mod workshop;
 
 pub use action::{Action, ActionId, Seat, Verb};
+pub use cron::Cron;
 pub use participant::Participant;
 pub use secret::Secret;
 pub use student::{Student, StudentRange, StudentWindow};

@@ -7,11 +7,14 @@ use std::io::{self, PipeReader};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 mod end;
+mod memory;
 mod pump;
 mod service;
 mod terminal;
@@ -21,7 +24,7 @@ mod tests;
 pub use end::session as end_session;
 pub use service::Service;
 
-use pump::{Kept, Pump, Stream};
+use pump::{Kept, Pump, Pumped, Stream};
 
 /// Where programs are looked for; never the caller's PATH.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -39,6 +42,8 @@ pub enum Error {
     },
     #[error("{program} was stopped after {seconds} s without an end")]
     TimedOut { program: String, seconds: u64 },
+    #[error("{program} was stopped before its end")]
+    Stopped { program: String },
     #[error("{program} failed ({status}){}", said(.output))]
     Failed {
         program: String,
@@ -121,10 +126,19 @@ pub struct Cmd {
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
     dir: PathBuf,
-    stdin: Option<Zeroizing<Vec<u8>>>,
+    stdin: Option<Input>,
     timeout: Duration,
+    stop: Option<Arc<AtomicBool>>,
     who: Option<RunAs>,
     reach: Reach,
+    outlives_us: bool,
+}
+
+/// How a process gets the bytes for its stdin.
+enum Input {
+    Pipe(Zeroizing<Vec<u8>>),
+    /// As a file that only it can open, by `/dev/stdin`, and read as often as it likes.
+    File(Zeroizing<Vec<u8>>),
 }
 
 impl Cmd {
@@ -136,9 +150,17 @@ impl Cmd {
             dir: PathBuf::from("/"),
             stdin: None,
             timeout: Duration::from_secs(30),
+            stop: None,
             who: None,
             reach: Reach::Group,
+            outlives_us: true,
         }
+    }
+
+    /// Another program, with all else as it is.
+    pub fn program(mut self, program: impl AsRef<OsStr>) -> Cmd {
+        self.program = program.as_ref().to_owned();
+        self
     }
 
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Cmd {
@@ -170,12 +192,30 @@ impl Cmd {
 
     /// Bytes for its stdin; without this it reads nothing.
     pub fn stdin(mut self, bytes: Vec<u8>) -> Cmd {
-        self.stdin = Some(Zeroizing::new(bytes));
+        self.stdin = Some(Input::Pipe(Zeroizing::new(bytes)));
+        self
+    }
+
+    /// Bytes that it finds in the file `/dev/stdin`; they are never on a disk.
+    pub fn stdin_file(mut self, bytes: Vec<u8>) -> Cmd {
+        self.stdin = Some(Input::File(Zeroizing::new(bytes)));
         self
     }
 
     pub fn timeout(mut self, timeout: Duration) -> Cmd {
         self.timeout = timeout;
+        self
+    }
+
+    /// Ended, as at its time limit, soon after this is set.
+    pub fn stop_on(mut self, stop: &Arc<AtomicBool>) -> Cmd {
+        self.stop = Some(Arc::clone(stop));
+        self
+    }
+
+    /// The process itself is killed when we are. Not what it started.
+    pub fn dies_with_us(mut self) -> Cmd {
+        self.outlives_us = false;
         self
     }
 
@@ -249,6 +289,25 @@ impl Cmd {
         }
     }
 
+    /// None where nothing is handed over.
+    fn input(&self) -> Result<Option<Stdio>, Error> {
+        Ok(match &self.stdin {
+            None => None,
+            Some(Input::Pipe(_)) => Some(Stdio::piped()),
+            Some(Input::File(bytes)) => {
+                let file = memory::file_of(bytes).map_err(|e| self.not_started(e))?;
+                Some(Stdio::from(file))
+            }
+        })
+    }
+
+    fn piped(&self) -> Option<&[u8]> {
+        match &self.stdin {
+            Some(Input::Pipe(bytes)) => Some(bytes),
+            _ => None,
+        }
+    }
+
     fn pipe_to(
         &self,
         command: &mut Command,
@@ -260,22 +319,26 @@ impl Cmd {
     }
 
     fn pump(&self, mut command: Command, streams: Vec<Stream<'_>>) -> Result<ExitStatus, Error> {
-        command.stdin(match self.stdin {
-            Some(_) => Stdio::piped(),
-            None => Stdio::null(),
-        });
+        command.stdin(self.input()?.unwrap_or_else(Stdio::null));
         let mut child = command.spawn().map_err(|e| self.not_started(e))?;
         // Our copies of the pipes' writing ends: with them open there would be no end of file.
         drop(command);
-        let input = self.stdin.as_ref().map(|bytes| bytes.as_slice());
-        let pumped = Pump::new(&mut child, input, streams).and_then(|p| p.run(self.timeout));
+        let input = self.piped();
+        let stop = self.stop.as_deref();
+        let pumped = Pump::new(&mut child, input, streams).and_then(|p| p.run(self.timeout, stop));
         match pumped {
-            Ok(Some(status)) => Ok(status),
-            Ok(None) => {
+            Ok(Pumped::Ended(status)) => Ok(status),
+            Ok(Pumped::TimedOut) => {
                 self.end(&mut child);
                 Err(Error::TimedOut {
                     program: self.name(),
                     seconds: self.timeout.as_secs(),
+                })
+            }
+            Ok(Pumped::Stopped) => {
+                self.end(&mut child);
+                Err(Error::Stopped {
+                    program: self.name(),
                 })
             }
             Err(source) => {
@@ -324,13 +387,21 @@ impl Cmd {
         if self.reach == Reach::Session {
             argv.push(find(OsStr::new("setsid")).into_os_string());
         }
-        if let Some(who) = self.who.as_ref().filter(|w| w.groups == Groups::OfAccount) {
-            argv.push(find(OsStr::new("setpriv")).into_os_string());
+        let login = self.who.as_ref();
+        let login = login.filter(|who| who.groups == Groups::OfAccount);
+        if login.is_none() && self.outlives_us {
+            return argv;
+        }
+        argv.push(find(OsStr::new("setpriv")).into_os_string());
+        if let Some(who) = login {
             argv.push(format!("--reuid={}", who.uid).into());
             argv.push(format!("--regid={}", who.gid).into());
             argv.push("--init-groups".into());
-            argv.push("--".into());
         }
+        if !self.outlives_us {
+            argv.push("--pdeathsig=KILL".into());
+        }
+        argv.push("--".into());
         argv
     }
 }

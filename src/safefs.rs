@@ -8,6 +8,8 @@ mod copy;
 mod dir;
 mod error;
 mod fsuser;
+mod look;
+mod make_dirs;
 mod own;
 mod remove;
 mod residue;

@@ -2,21 +2,25 @@
 //! adapter. Each part gets only the settings that it needs.
 
 mod deliver;
+pub mod doctor;
 mod facts;
 mod ground;
 mod host;
 mod keys;
 mod lint;
 mod preview;
+mod private;
 mod scope;
 mod state;
 mod students;
 mod vault;
 mod watchdog;
 
+pub use deliver::family;
 pub use facts::{Facts, NoFacts, Seated};
 pub use keys::KeyFile;
 pub use lint::{lint_defaults, shelf_of};
+pub use private::{absolute, who_runs_this};
 pub use scope::{inventory, vault_passwords};
 pub use state::{HostLock, State};
 pub use vault::{PasswordSource, VaultId, of_environment as vault_environment, vault_id};

@@ -24,6 +24,8 @@ c = get_config()  # noqa: F821 (JupyterHub puts it here)
 # WODSTUDDIR      homes of students (try-out only)
 # WODHUBPASSWORDS hashes of their passwords (try-out only)
 # WODHUBSTARTTIME seconds that a student's server may take to answer
+# WODSTUDENTCPU, WODSTUDENTMEMORY, WODSTUDENTTASKS  what all processes of a student may take, see
+#                 wod_students.py beside this file (as root only)
 env = os.environ
 as_root = os.geteuid() == 0
 state_dir = Path(env.get("WODSTATEDIR", "/var/lib/wod"))
@@ -103,12 +105,16 @@ c.JupyterHub.api_page_max_limit = 10_000
 c.Authenticator.username_pattern = "^student[1-9][0-9]{0,4}$"
 c.Authenticator.allow_all = True
 c.JupyterHub.shutdown_on_logout = True
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 if as_root:
-    c.JupyterHub.authenticator_class = "pam"
+    c.JupyterHub.authenticator_class = "wod_students.StudentAuthenticator"
+    # pam_systemd would put the hub itself into the student's session.
     c.PAMAuthenticator.open_sessions = False
-    c.JupyterHub.spawner_class = "jupyterhub.spawner.LocalProcessSpawner"
+    c.JupyterHub.spawner_class = "wod_students.StudentSpawner"
+    c.StudentSpawner.cpu_percent = int(env.get("WODSTUDENTCPU", "100"))
+    c.StudentSpawner.memory_mb = int(env.get("WODSTUDENTMEMORY", "2048"))
+    c.StudentSpawner.tasks = int(env.get("WODSTUDENTTASKS", "512"))
 else:
-    sys.path.insert(0, str(Path(__file__).resolve().parent))
     c.JupyterHub.authenticator_class = "wod_hub.PasswordFileAuthenticator"
     c.PasswordFileAuthenticator.password_file = env.get(
         "WODHUBPASSWORDS", str(state_dir / "hub-passwords.json")

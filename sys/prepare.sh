@@ -92,6 +92,8 @@ list_packages() {
     package logrotate logrotate
     package ufw ufw
     package procmail procmail
+    # A fresh Debian for wod install.
+    package debootstrap debootstrap
 }
 
 install_packages() {

@@ -66,6 +66,11 @@ impl Ldap {
         }
     }
 
+    /// Whether it answers and lets us in; for `wod doctor`.
+    pub fn check(&self) -> Result<(), Fault> {
+        self.bound().map(drop)
+    }
+
     fn bound(&self) -> Result<LdapConn, Fault> {
         let Config {
             url,

@@ -106,55 +106,28 @@ impl WorkshopScripts {
 
     /// The contract's variables over the inventory's, over who WODUSER is.
     fn environment(&self, call: &ScriptCall<'_>) -> Result<BTreeMap<String, OsString>, Fault> {
-        let user = &self.config.user;
-        let mut all: BTreeMap<String, OsString> = BTreeMap::new();
-        let mut add = |(name, value): &(String, String)| {
-            all.insert(name.clone(), value.into());
-        };
-        self.config.base_env.iter().for_each(&mut add);
-        call.environment.iter().for_each(&mut add);
-        for name in ["USER", "LOGNAME"] {
-            all.insert(name.to_owned(), user.name.clone().into());
-        }
-        all.insert("HOME".to_owned(), user.home.clone().into());
-        all.insert("SHELL".to_owned(), user.shell.clone().into());
+        let config = &self.config;
+        let variables = config.base_env.iter().chain(&call.environment);
+        let mut all = environment(&config.user, config.functions.as_ref(), variables);
         if let Some(password) = call.password {
             all.insert("randompw".to_owned(), password.expose().into());
         }
         if let Some(token) = call.token {
             all.insert("accessToken".to_owned(), token.expose().into());
         }
-        if let Some(functions) = &self.config.functions {
-            // `source functions.sh` looks along PATH before it looks where the script is.
-            let path = format!("{}:{}", functions.dir.display(), exec::PATH);
-            all.insert("PATH".to_owned(), path.into());
-            all.insert("WODPROGRAM".to_owned(), functions.program.clone().into());
-        }
-        let unfit = all.iter().find(|(name, value)| {
-            name.is_empty() || name.contains(['=', '\0']) || value.as_encoded_bytes().contains(&0)
-        });
-        match unfit {
+        match unfit(&all) {
             None => Ok(all),
-            Some((name, _)) => Err(Fault::permanent(format!(
-                "variable {} cannot be passed to {}: its name or value has characters that no \
-                 environment can hold",
-                crate::domain::quoted(name),
-                name_of(call.phase, call.workshop)
-            ))),
+            Some(name) => Err(unfit_for(&name, &name_of(call.phase, call.workshop))),
         }
     }
 
     fn masker(&self, call: &ScriptCall<'_>) -> Masker {
-        let named_so = |name: &str| {
-            let name = name.to_ascii_uppercase();
-            SECRET_NAMES.iter().any(|part| name.contains(part))
-        };
         let variables: Vec<Secret> = self
             .config
             .base_env
             .iter()
             .chain(&call.environment)
-            .filter(|(name, value)| named_so(name) && value.len() >= SHORTEST_SECRET)
+            .filter(|(name, value)| is_named_secret(name, value))
             .map(|(_, value)| Secret::new(value.clone()))
             .collect();
         Masker::new(
@@ -250,6 +223,52 @@ impl Scripts for WorkshopScripts {
             _ => Fault::retry(line),
         })
     }
+}
+
+/// What a program of the site's own gets: these variables, and over them who WODUSER is.
+pub fn environment<'a>(
+    user: &ScriptUser,
+    functions: Option<&Functions>,
+    variables: impl IntoIterator<Item = &'a (String, String)>,
+) -> BTreeMap<String, OsString> {
+    let variables = variables.into_iter();
+    let mut all: BTreeMap<String, OsString> = variables
+        .map(|(name, value)| (name.clone(), value.into()))
+        .collect();
+    for name in ["USER", "LOGNAME"] {
+        all.insert(name.to_owned(), user.name.clone().into());
+    }
+    all.insert("HOME".to_owned(), user.home.clone().into());
+    all.insert("SHELL".to_owned(), user.shell.clone().into());
+    if let Some(functions) = functions {
+        // `source functions.sh` looks along PATH before it looks where the script is.
+        let path = format!("{}:{}", functions.dir.display(), exec::PATH);
+        all.insert("PATH".to_owned(), path.into());
+        all.insert("WODPROGRAM".to_owned(), functions.program.clone().into());
+    }
+    all
+}
+
+/// Whether a variable holds a secret, by what it is called.
+pub fn is_named_secret(name: &str, value: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    SECRET_NAMES.iter().any(|part| name.contains(part)) && value.len() >= SHORTEST_SECRET
+}
+
+/// A variable that no environment can hold.
+pub fn unfit(environment: &BTreeMap<String, OsString>) -> Option<String> {
+    let unfit = environment.iter().find(|(name, value)| {
+        name.is_empty() || name.contains(['=', '\0']) || value.as_encoded_bytes().contains(&0)
+    });
+    unfit.map(|(name, _)| name.clone())
+}
+
+pub fn unfit_for(name: &str, program: &str) -> Fault {
+    Fault::permanent(format!(
+        "variable {} cannot be passed to {program}: its name or value has characters that no \
+         environment can hold",
+        crate::domain::quoted(name),
+    ))
 }
 
 fn name_of(phase: Phase, workshop: &WorkshopName) -> String {

@@ -103,15 +103,20 @@ fn run(site: &Site, items: &[Item], how: &How) -> anyhow::Result<Exit> {
         Mode::Check => None,
         Mode::Apply => Some(site.state.lock_deliver().map_err(|e| NotReady(e.into()))?),
     };
-    let shown: Box<dyn Report> = match how.json {
+    let mut shown: Box<dyn Report> = match how.json {
         true => Box::new(Lines),
         false => Box::new(People::new(false)),
     };
-    let mut shown = Masked::new(site.secrets(), shown);
     // Commands that deliver owes are none of ours.
     let ledger = site.ledger_of("cleanup");
     let stop = AtomicBool::new(false);
-    let recap = deliver::run(items, mode, &ledger, &stop, &mut shown);
+    let recap = deliver::run(
+        items,
+        mode,
+        &ledger,
+        &stop,
+        &mut Masked::new(site.secrets(), shown.as_mut()),
+    );
     drop(shown);
     if how.json {
         print_json(&recap.to_json());

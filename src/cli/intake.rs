@@ -1,5 +1,5 @@
 //! `wod intake`: the process that speaks SMTP. It gives up its privileges before it reads a byte;
-//! the listening socket is its stdin.
+//! the listening socket is its stdin, from `wod serve` or from wod-intake.socket.
 
 use std::net::TcpListener;
 use std::os::fd::AsFd;
@@ -57,7 +57,10 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         // It ended before we asked to be told of that.
         return Ok(Exit::Failed);
     }
-    let socket = std::io::stdin().as_fd().try_clone_to_owned()?;
+    let socket = TcpListener::from(std::io::stdin().as_fd().try_clone_to_owned()?);
+    socket
+        .local_addr()
+        .context("stdin is no listening socket; wod serve or wod-intake.socket start the intake")?;
     let gate = Arc::new(GateFile::new(&args.public));
     let spool = Spool::open(&args.spool)
         .with_context(|| format!("the spool {} cannot be opened", args.spool.display()))?;
@@ -89,7 +92,6 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         };
         let spool = Arc::new(spool);
         let limits = Limits::default();
-        let socket = TcpListener::from(socket);
         listener::serve(socket, &hostname, gate, spool, limits, shutdown).await
     })?;
     Ok(Exit::Done)

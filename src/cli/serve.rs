@@ -1,5 +1,8 @@
 //! `wod serve`: the engine, and beside it the intake as a process of its own.
 
+mod nightly;
+mod ready;
+
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
@@ -24,8 +27,14 @@ use crate::inventory::{AccountsKind, WatchdogBy};
 use crate::journal::Journal;
 use crate::site::{HostLock, KeyFile, Site, Source};
 
+use nightly::Nightly;
+
 #[derive(clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Start no intake: wod-intake.service has the port, or Postfix hands all mails to wod ingest
+    #[arg(long)]
+    no_intake: bool,
+}
 
 const INTAKE_PATIENCE: Duration = Duration::from_secs(5);
 /// It may be at work on a seat.
@@ -34,14 +43,18 @@ const WATCHDOG_PATIENCE: Duration = Duration::from_secs(15);
 /// How long the intake of an engine that was killed may keep the port.
 const PORT_PATIENCE: Duration = Duration::from_secs(2);
 
-pub fn run(_: &Args, source: &Source) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, source: &Source) -> anyhow::Result<Exit> {
     leave_no_core()?;
     let site = Site::load(source)?;
     site.warn();
-    let ready = prepare(&site, source).map_err(NotReady)?;
+    let ready = prepare(&site, args, source).map_err(NotReady)?;
+    let nightly = Nightly::start(site, source);
+    let site = nightly.site();
+    ready::tell();
     let ran = ready
         .engine
         .run(ready.own, &site.state.spool(), &site.state.wake());
+    drop(nightly);
     end_strays(&site);
     drop(ready.intake);
     drop(ready.watchdog);
@@ -74,7 +87,7 @@ struct Ready {
     _lock: HostLock,
 }
 
-fn prepare(site: &Site, source: &Source) -> anyhow::Result<Ready> {
+fn prepare(site: &Site, args: &Args, source: &Source) -> anyhow::Result<Ready> {
     let confine = site.settings.confine;
     if confine == confine::Demand::Required && !confine::is_possible() {
         bail!("WODCONFINE is required, and this kernel has no Landlock; set it to possible");
@@ -104,10 +117,15 @@ fn prepare(site: &Site, source: &Source) -> anyhow::Result<Ready> {
     engine.publish_gate();
     let (own, stop) = Loop::new();
     stop_on_signals(stop)?;
-    let intake = match site.settings.smtp_listen {
+    let address = site.settings.smtp_listen.filter(|_| !args.no_intake);
+    let intake = match address {
         Some(address) => {
-            let listener = listen(address)
-                .with_context(|| format!("WODSMTPLISTEN {address} cannot be listened on"))?;
+            let listener = listen(address).with_context(|| {
+                format!(
+                    "WODSMTPLISTEN {address} cannot be listened on; where wod-intake.socket has \
+                     the port, use --no-intake"
+                )
+            })?;
             tracing::info!("listening for mail on {}", listener.local_addr()?);
             Some(keep_intake(listener, site, intake_account)?)
         }

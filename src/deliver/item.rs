@@ -8,6 +8,7 @@ use crate::ports::Fault;
 
 use super::place::is_here;
 use super::report::Outcome;
+use super::run::Mode;
 
 /// Part of a run, in the order in which they come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -123,10 +124,35 @@ pub trait Resource: Send + Sync {
     /// to do is an empty list.
     fn diff(&self) -> Result<Vec<Box<dyn Change>>, Fault>;
 
+    /// For programs of others, which look and change in one: runs it, and says what came of it.
+    /// None for everything that has a `diff`.
+    fn perform(&self, _mode: Mode) -> Option<Performed> {
+        None
+    }
+
     /// What became of parts that failed or were left out while the rest was done; asked for once,
     /// after the changes.
     fn asides(&self) -> Vec<Aside> {
         Vec::new()
+    }
+}
+
+/// What came of a program of the site's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Performed {
+    pub outcome: Outcome,
+    pub line: String,
+    /// What it printed, its end at most; the secrets in it are still to be masked.
+    pub output: String,
+}
+
+impl Performed {
+    pub fn new(outcome: Outcome, line: impl Into<String>) -> Performed {
+        Performed {
+            outcome,
+            line: line.into(),
+            output: String::new(),
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! What deliver remembers between runs, below WODSTATEDIR/private/deliver: first copies of what it
-//! replaced, commands that are still to be run, past runs.
+//! replaced, commands that are still to be run.
 
 use std::path::{Path, PathBuf};
 
@@ -10,8 +10,6 @@ use crate::safefs::Dir;
 
 use super::place::{flat, of_files};
 
-/// Past runs that are kept.
-const RUNS: usize = 60;
 const LARGEST: u64 = 64 << 20;
 
 #[derive(Debug, Clone)]
@@ -54,21 +52,6 @@ impl Ledger {
     /// On the disk before the change that wants them.
     pub fn set_pending(&self, commands: &[Vec<String>]) -> Result<(), Fault> {
         self.write("pending.json", &serde_json::json!(commands))
-    }
-
-    /// The last runs, newest first.
-    pub fn runs(&self) -> Result<Vec<Value>, Fault> {
-        match self.read("runs.json")? {
-            Some(Value::Array(runs)) => Ok(runs),
-            _ => Ok(Vec::new()),
-        }
-    }
-
-    pub fn add_run(&self, run: Value) -> Result<(), Fault> {
-        let mut runs = self.runs()?;
-        runs.insert(0, run);
-        runs.truncate(RUNS);
-        self.write("runs.json", &Value::Array(runs))
     }
 
     fn dir(&self, name: &str) -> Result<Dir, Fault> {

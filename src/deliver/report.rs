@@ -16,6 +16,13 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    pub const ALL: [Outcome; 4] = [
+        Outcome::Ok,
+        Outcome::Changed,
+        Outcome::Failed,
+        Outcome::Skipped,
+    ];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Outcome::Ok => "ok",
@@ -35,16 +42,22 @@ pub struct Event {
     /// What changed, failed or was left out; empty when all is right.
     pub line: String,
     pub texts: Vec<Texts>,
+    /// What a program of the site's own printed, its end at most.
+    pub output: String,
 }
 
 impl Event {
     pub fn to_json(&self) -> Value {
-        json!({
+        let mut all = json!({
             "tag": self.tag.as_str(),
             "item": self.item,
             "outcome": self.outcome.as_str(),
             "line": self.line,
-        })
+        });
+        if !self.output.is_empty() {
+            all["output"] = json!(self.output);
+        }
+        all
     }
 }
 
@@ -65,7 +78,7 @@ pub struct Count {
 }
 
 impl Count {
-    fn add(&mut self, outcome: Outcome) {
+    pub fn add(&mut self, outcome: Outcome) {
         *match outcome {
             Outcome::Ok => &mut self.ok,
             Outcome::Changed => &mut self.changed,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::exec::Cmd;
 use crate::ports::Fault;
 
-use super::item::{Item, Tag};
+use super::item::{Item, Performed, Tag};
 use super::ledger::Ledger;
 use super::place::is_here;
 use super::report::{Event, Outcome, Recap, Report};
@@ -82,6 +82,9 @@ impl Run<'_> {
         if let Some(why) = item.resource.not_here() {
             return self.tell(item.tag, &name, Outcome::Skipped, why);
         }
+        if let Some(performed) = item.resource.perform(self.mode) {
+            return self.performed(item.tag, name, performed);
+        }
         let changes = match item.resource.diff() {
             Err(e) => return self.tell(item.tag, &name, Outcome::Failed, e.chain()),
             Ok(changes) if changes.is_empty() => {
@@ -117,6 +120,26 @@ impl Run<'_> {
             outcome: Outcome::Changed,
             line: lines.join("; "),
             texts: changes.iter().filter_map(|change| change.texts()).collect(),
+            output: String::new(),
+        });
+    }
+
+    fn performed(&mut self, tag: Tag, item: String, performed: Performed) {
+        // It may have been the last item, and was not done.
+        self.recap.interrupted |= self.stop.load(Ordering::SeqCst);
+        let Performed {
+            outcome,
+            line,
+            output,
+        } = performed;
+        self.recap.add(tag, outcome);
+        self.report.event(&Event {
+            tag,
+            item,
+            outcome,
+            line,
+            texts: Vec::new(),
+            output,
         });
     }
 
@@ -128,6 +151,7 @@ impl Run<'_> {
             outcome,
             line,
             texts: Vec::new(),
+            output: String::new(),
         });
     }
 

@@ -4,6 +4,7 @@
 use std::io::{self, ErrorKind, PipeReader, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::{Child, ChildStdin, ExitStatus};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -43,6 +44,16 @@ impl Kept {
         }
         self.bytes
     }
+}
+
+/// How often somebody who waits for a process looks whether it is to be stopped.
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// How it came that a child is waited for no longer.
+pub enum Pumped {
+    Ended(ExitStatus),
+    TimedOut,
+    Stopped,
 }
 
 type Sink<'a> = Box<dyn FnMut(&[u8]) + 'a>;
@@ -111,8 +122,8 @@ impl<'c, 's> Pump<'c, 's> {
         })
     }
 
-    /// The child's status, or None when it was still there at the time limit.
-    pub fn run(mut self, timeout: Duration) -> io::Result<Option<ExitStatus>> {
+    /// Until the child's end, the time limit, or `stop`.
+    pub fn run(mut self, timeout: Duration, stop: Option<&AtomicBool>) -> io::Result<Pumped> {
         let deadline = Instant::now() + timeout;
         let mut ended: Option<(ExitStatus, Instant)> = None;
         let mut chunk = vec![0; 64 * 1024];
@@ -120,13 +131,20 @@ impl<'c, 's> Pump<'c, 's> {
             let now = Instant::now();
             let until = match ended {
                 Some((status, drained)) if self.all_closed() || now >= drained => {
-                    return Ok(Some(status));
+                    return Ok(Pumped::Ended(status));
                 }
                 Some((_, drained)) => drained,
-                None if now >= deadline => return Ok(None),
+                None if now >= deadline => return Ok(Pumped::TimedOut),
+                None if stop.is_some_and(|stop| stop.load(Ordering::SeqCst)) => {
+                    return Ok(Pumped::Stopped);
+                }
                 None => deadline,
             };
-            self.wait(until - now, ended.is_none())?;
+            let at_most = match stop {
+                Some(_) => GLANCE.min(until - now),
+                None => until - now,
+            };
+            self.wait(at_most, ended.is_none())?;
             self.feed();
             for stream in &mut self.streams {
                 stream.take_what_came(&mut chunk)?;

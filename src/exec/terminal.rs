@@ -32,12 +32,10 @@ impl Cmd {
 
     fn at_terminal(self) -> Result<ExitStatus, Error> {
         let mut command = self.command();
-        command.envs(std::env::vars_os()).stdin(match self.stdin {
-            Some(_) => Stdio::piped(),
-            None => Stdio::inherit(),
-        });
+        let input = self.input()?.unwrap_or_else(Stdio::inherit);
+        command.envs(std::env::vars_os()).stdin(input);
         let mut child = command.spawn().map_err(|e| self.not_started(e))?;
-        if let (Some(bytes), Some(mut stdin)) = (&self.stdin, child.stdin.take())
+        if let (Some(bytes), Some(mut stdin)) = (self.piped(), child.stdin.take())
             && let Err(source) = stdin.write_all(bytes)
             // A pager may be left before it has read all.
             && source.kind() != ErrorKind::BrokenPipe

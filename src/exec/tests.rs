@@ -114,3 +114,33 @@ fn a_login_has_the_accounts_groups_and_a_bare_one_has_none() {
     assert_eq!(id(&RunAs::bare(uid, gid)), "nogroup\n");
     assert_eq!(id(&RunAs::login(uid, gid)), "nogroup\n");
 }
+
+#[test]
+fn a_process_ends_when_it_is_told_to_stop() {
+    let stop = Arc::new(AtomicBool::new(false));
+    let started = Instant::now();
+    let error = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(100));
+            stop.store(true, std::sync::atomic::Ordering::SeqCst);
+        });
+        Cmd::new("sleep").arg("100").stop_on(&stop).run()
+    });
+    assert!(matches!(error.unwrap_err(), Error::Stopped { .. }));
+    assert!(started.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
+fn input_can_be_a_file_that_is_read_twice() {
+    let output = Cmd::new("sh")
+        .args([
+            "-c",
+            "cat /dev/stdin /dev/stdin; test -x /dev/stdin || echo no",
+        ])
+        .stdin_file(b"text\n".to_vec())
+        .run()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    // Root may execute nothing that has no such bit.
+    assert_eq!(said, "text\ntext\nno\n");
+}

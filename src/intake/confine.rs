@@ -90,7 +90,7 @@ pub fn give_up_privileges(account: Option<Account>) -> io::Result<Given> {
     given.0.extend(no_capabilities(bounding)?.0);
     given.note(match network {
         Ok(()) => "empty network",
-        Err(_) => "network of the host",
+        Err(_) => "network as it was",
     });
     Ok(given)
 }

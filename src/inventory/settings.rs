@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 use crate::domain::signature;
-use crate::domain::{Secret, Student, StudentRange, StudentWindow};
+use crate::domain::{Cron, Secret, Student, StudentRange, StudentWindow};
 use crate::intake::confine;
 
 /// Real Linux accounts, or plain directories that are all ours.
@@ -53,6 +53,14 @@ pub struct Settings {
     pub students_dir: PathBuf,
     /// CLEAN: deliver removes the students before it makes them.
     pub clean: bool,
+    /// When `wod serve` runs deliver; empty leaves it to the timer.
+    pub deliver_cron: Vec<Cron>,
+    /// How long a program of the overlay may run in a run of deliver.
+    pub private_time: Duration,
+    /// The private overlay as a whole.
+    pub overlay: Option<PathBuf>,
+    /// Its Ansible part.
+    pub private_variables: Option<PathBuf>,
     pub state_dir: PathBuf,
     pub notebooks: PathBuf,
     pub private_notebooks: Option<PathBuf>,
@@ -164,6 +172,8 @@ fn read(of: &mut Reader<'_>) -> Settings {
         gid_base: of.number("GIDBASE", 2000),
         students_dir: of.path_or("WODSTUDDIR", "/student"),
         clean: of.flag("CLEAN"),
+        deliver_cron: of.cron("WODDELIVERCRON"),
+        private_time: of.seconds("WODPRIVATESECONDS", 1800.0, 1.0),
         state_dir: of.path_or("WODSTATEDIR", "/var/lib/wod"),
         notebooks: of.path_or("WODNOBO", "/usr/share/wod/workshops"),
         private_notebooks,
@@ -223,6 +233,8 @@ fn read(of: &mut Reader<'_>) -> Settings {
         duplicate_window: of.seconds("WODDUPLICATESECONDS", 600.0, 1.0),
         retry_first: of.seconds("WODRETRYSECONDS", 2.0, 1.0),
         attempts: of.number("WODATTEMPTS", 6),
+        overlay: private,
+        private_variables,
         script_timeout: of.seconds("WODSCRIPTSECONDS", 600.0, 1.0),
         watchdog: of.watchdog(),
         user,
@@ -393,6 +405,38 @@ impl Reader<'_> {
                 self.parse(name, text, "a list of such values (networks as 10.0.0.0/8)")
             })
             .collect()
+    }
+
+    /// A line, several with line feeds between, or a list of lines: they have commas in them.
+    fn cron(&mut self, name: &str) -> Vec<Cron> {
+        let lines: Vec<String> = match self.value(name) {
+            None => Vec::new(),
+            Some(Value::String(text)) => text.lines().map(str::to_owned).collect(),
+            Some(Value::Array(items)) => items
+                .iter()
+                .map(|item| {
+                    item.as_str()
+                        .map_or_else(|| item.to_string(), str::to_owned)
+                })
+                .collect(),
+            Some(other) => {
+                self.fail(
+                    name,
+                    format!("is {other}; expected a line as \"17 4 * * *\""),
+                );
+                Vec::new()
+            }
+        };
+        let lines = lines.iter().filter(|line| !line.trim().is_empty());
+        let parsed: Vec<_> = lines.map(|line| line.parse()).collect();
+        let mut all = Vec::new();
+        for line in parsed {
+            match line {
+                Ok(cron) => all.push(cron),
+                Err(problem) => self.fail(name, format!("is wrong: {problem}")),
+            }
+        }
+        all
     }
 
     fn window(&mut self) -> StudentWindow {

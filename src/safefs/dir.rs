@@ -15,10 +15,8 @@ use rustix::io::Errno;
 use crate::safefs::acl::{self, Acl, Which};
 use crate::safefs::error::{Cause, Error, Result};
 use crate::safefs::fsuser;
+use crate::safefs::make_dirs::make_dirs;
 use crate::safefs::sys::{self, Kind, Parent, Pinned, Raw, Stat, Unlink};
-
-/// Mode of the directories that `make_dir` makes on the way.
-const ON_THE_WAY: u32 = 0o755;
 
 /// An open directory, and the path it had when it was opened (for messages
 /// only; nothing is looked up by it).
@@ -137,43 +135,17 @@ impl Dir {
     }
 
     /// Makes a directory and those on the way to it (0755), or takes what is
-    /// there already; the last one then has exactly `mode`. A link or file in
+    /// there already, and ends what a killed process began; the last one then
+    /// has exactly `mode`. A link or file in
     /// the way is an error.
     pub fn make_dir(&self, rel: &Path, mode: u32) -> Result<Dir> {
-        let fd = self
-            .make_dirs(rel, mode)
+        let fd = plain(rel)
+            .and_then(|rel| make_dirs(self.fd(), &rel, mode))
             .map_err(|c| self.error("make directory", rel, c))?;
         Ok(Dir {
             fd,
             path: self.path.join(rel),
         })
-    }
-
-    fn make_dirs(&self, rel: &Path, mode: u32) -> Raw<OwnedFd> {
-        let rel = plain(rel)?;
-        let mut holder = Holder::Own(self.fd());
-        let mut parts = rel.iter().peekable();
-        while let Some(name) = parts.next() {
-            let last = parts.peek().is_none();
-            let wanted = if last { mode } else { ON_THE_WAY };
-            let made = match rustix::fs::mkdirat(&holder, name, Mode::from_raw_mode(wanted & 0o777))
-            {
-                Ok(()) => true,
-                Err(Errno::EXIST) => false,
-                Err(e) => return Err(sys::told_of_flags(e.into(), &holder)),
-            };
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-            let fd = sys::open_beneath(&holder, Path::new(name), flags)?;
-            // The umask has taken bits away from a new one.
-            if (made || last) && sys::stat(&fd)?.mode != wanted {
-                sys::set_mode(&fd, wanted).map_err(|c| sys::told_of_flags(c, &fd))?;
-            }
-            holder = Holder::Below(fd);
-        }
-        match holder {
-            Holder::Below(fd) => Ok(fd),
-            Holder::Own(_) => Err(Cause::Escapes),
-        }
     }
 
     /// A directory for ourselves alone (trash, staging): it is made or found,

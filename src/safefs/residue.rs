@@ -11,6 +11,7 @@ use rustix::process::{Pid, test_kill_process};
 use crate::safefs::acl::{self, Which};
 use crate::safefs::dir::Dir;
 use crate::safefs::error::{Cause, Error, Result};
+use crate::safefs::look::{Verdict, look};
 use crate::safefs::remove::Removed;
 use crate::safefs::sys::{self, Kind, Parent, Pinned, Raw, Unlink};
 use crate::safefs::walk::{Event, Locked, Show, Walk};
@@ -37,17 +38,24 @@ pub fn remove_owned(root: &Dir, uid: u32) -> Result<Removed> {
     Err(fail(Cause::KeepsFilling))
 }
 
-/// The paths below `root` of what belongs to `uid`, `limit` of them at most. What `passed_over`
+/// The paths below `root` of what belongs to `uid`, any `limit` of them at most. What `passed_over`
 /// says of a path below `root` goes for all below it.
 pub fn find_owned(
     root: &Dir,
     uid: u32,
     limit: usize,
-    passed_over: &dyn Fn(&Path) -> bool,
+    passed_over: &(dyn Fn(&Path) -> bool + Sync),
 ) -> Result<Vec<PathBuf>> {
+    let judge = |path: &Path, pinned: &Pinned| {
+        Ok(match passed_over(path) {
+            true => Verdict::Skip,
+            false if pinned.stat.uid == uid => Verdict::Found,
+            false => Verdict::Pass,
+        })
+    };
     let mut tries = 1;
     loop {
-        match find_once(root, uid, limit, passed_over) {
+        match look(root, Show::OwnedBy(uid), limit, &judge) {
             Err(e) if matches!(e.cause(), Cause::Moved) && tries < PASSES => tries += 1,
             other => return other,
         }
@@ -66,27 +74,16 @@ pub struct Crowd {
 pub fn find_open(
     root: &Dir,
     crowd: &Crowd,
-    passed_over: &dyn Fn(&Path) -> bool,
+    passed_over: &(dyn Fn(&Path) -> bool + Sync),
 ) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    let mut walk = Walk::showing(Show::Directories, "search", root, Locked::Fail)?;
-    loop {
-        match walk.next() {
-            Ok(Some(Event::Entry(_, pinned))) if pinned.stat.kind == Kind::Directory => {
-                if passed_over(walk.rel()) {
-                    walk.skip();
-                } else if may_write(&pinned, crowd).map_err(|c| walk.error(c))? {
-                    found.push(walk.rel().to_owned());
-                    walk.skip();
-                }
-            }
-            Ok(Some(_)) => {}
-            Ok(None) => return Ok(found),
-            // A directory that was removed before it could be entered.
-            Err(e) if e.is_not_found() => {}
-            Err(e) => return Err(e),
-        }
-    }
+    let judge = |path: &Path, pinned: &Pinned| {
+        Ok(match pinned.stat.kind == Kind::Directory {
+            true if passed_over(path) => Verdict::Skip,
+            true if may_write(pinned, crowd)? => Verdict::FoundWhole,
+            _ => Verdict::Pass,
+        })
+    };
+    look(root, Show::Directories, usize::MAX, &judge)
 }
 
 fn may_write(dir: &Pinned, crowd: &Crowd) -> Raw<bool> {
@@ -144,30 +141,6 @@ fn writer(name: &OsStr) -> Option<Pid> {
     let first = rest.split('-').next();
     let pid = first.filter(|_| super::dir::is_unfinished(name))?;
     Pid::from_raw(i32::from_str_radix(pid, 16).ok()?)
-}
-
-fn find_once(
-    root: &Dir,
-    uid: u32,
-    limit: usize,
-    passed_over: &dyn Fn(&Path) -> bool,
-) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    let mut walk = Walk::showing(Show::OwnedBy(uid), "search", root, Locked::Fail)?;
-    while found.len() < limit {
-        match walk.next() {
-            Ok(Some(Event::Entry(..))) if passed_over(walk.rel()) => walk.skip(),
-            Ok(Some(Event::Entry(_, pinned))) if pinned.stat.uid == uid => {
-                found.push(walk.rel().to_owned());
-            }
-            Ok(Some(_)) => {}
-            Ok(None) => break,
-            // A directory that was removed before it could be entered.
-            Err(e) if e.is_not_found() => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(found)
 }
 
 /// Whether a pass can be the last one.

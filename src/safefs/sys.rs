@@ -1,13 +1,17 @@
 //! The system calls of `safefs`, one thin function each. Everything here takes
 //! a directory handle and stays beneath it, or works on an inode already held.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CStr, OsStr, OsString};
 use std::fs::File;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FileType, IFlags, Mode, OFlags, RenameFlags, ResolveFlags, StatxFlags};
+use rustix::fs::{
+    AtFlags, FileType, IFlags, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, StatxFlags,
+};
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid, geteuid};
 
@@ -58,9 +62,9 @@ impl Stat {
 
 /// An inode held with O_PATH: whatever happens to its name, this is the thing
 /// that was looked at. Holding it opens nothing: no FIFO, device or lease reacts.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Pinned {
-    pub fd: OwnedFd,
+    pub fd: Arc<OwnedFd>,
     pub stat: Stat,
 }
 
@@ -107,6 +111,7 @@ pub(super) fn open_beneath(dir: impl AsFd, rel: &Path, flags: OFlags) -> Raw<Own
 pub(super) fn pin(dir: impl AsFd, rel: &Path) -> Raw<Pinned> {
     let fd = open_beneath(dir, rel, OFlags::PATH)?;
     let stat = stat(&fd)?;
+    let fd = Arc::new(fd);
     Ok(Pinned { fd, stat })
 }
 
@@ -229,6 +234,32 @@ pub(super) fn list_all(dir: impl AsFd) -> Raw<Vec<Name>> {
     Ok(names)
 }
 
+/// Of a directory that was just opened, the names that are wanted, sorted by bytes. Those that
+/// are not cost nothing: no memory, no place among `MAX_ENTRIES`.
+pub(super) fn list_wanted(
+    dir: &OwnedFd,
+    wanted: impl Fn(&CStr, Option<Kind>) -> bool,
+) -> Raw<Vec<OsString>> {
+    let mut names = Vec::new();
+    let mut buffer = [MaybeUninit::uninit(); 16 * 1024];
+    let mut all = RawDir::new(dir, &mut buffer);
+    while let Some(entry) = all.next() {
+        let entry = entry?;
+        let name = entry.file_name();
+        let itself = matches!(name.to_bytes(), b"." | b"..");
+        if itself || !wanted(name, kind_of(entry.file_type())) {
+            continue;
+        }
+        if names.len() == MAX_ENTRIES {
+            let limit = MAX_ENTRIES as u64;
+            return Err(Cause::TooLarge { limit });
+        }
+        names.push(OsStr::from_bytes(name.to_bytes()).to_owned());
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
 /// Flags that were lifted from an inode, with the handle to set them again.
 #[derive(Debug)]
 pub(super) struct Lifted {
@@ -290,7 +321,7 @@ fn unlock_dir(dir: BorrowedFd<'_>) {
 }
 
 /// As a first look, much cheaper than `pin`; what follows from it has to be checked again.
-pub(super) fn is_owned_by(dir: impl AsFd, name: &OsStr, uid: u32) -> bool {
+pub(super) fn is_owned_by(dir: impl AsFd, name: &CStr, uid: u32) -> bool {
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
     rustix::fs::statat(dir, name, flags).is_ok_and(|stat| stat.st_uid == uid)
 }

@@ -5,6 +5,7 @@
 
 mod copy;
 mod dir;
+mod look;
 mod own;
 mod race;
 mod remove;
@@ -14,7 +15,7 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags};
 
@@ -97,6 +98,22 @@ impl Walk {
         self.enter = None;
     }
 
+    /// Stays out of the directory that was just shown: what is below it is left to a walk of its
+    /// own, which tells the same paths.
+    pub(super) fn hand_over(&mut self) -> Option<Walk> {
+        let (_, pinned) = self.enter.take()?;
+        Some(Walk {
+            op: self.op,
+            base: self.base.clone(),
+            locked: self.locked,
+            show: self.show,
+            frames: Vec::new(),
+            enter: Some((OsString::new(), pinned)),
+            rel: self.rel.clone(),
+            named: false,
+        })
+    }
+
     /// The directory that holds the entry of the last event.
     pub(super) fn dir(&self) -> BorrowedFd<'_> {
         self.frames
@@ -150,11 +167,7 @@ impl Walk {
     fn shown(&mut self, name: OsString, pinned: Pinned) -> Raw<Event> {
         self.named = true;
         if pinned.stat.kind == Kind::Directory {
-            let again = Pinned {
-                fd: pinned.fd.try_clone()?,
-                stat: pinned.stat,
-            };
-            self.enter = Some((name.clone(), again));
+            self.enter = Some((name.clone(), pinned.clone()));
         }
         Ok(Event::Entry(name, pinned))
     }
@@ -167,18 +180,16 @@ impl Walk {
             }
             other => other?,
         };
-        let names = sys::list_all(&fd)?;
-        let shown = |name: &OsString, kind: Option<Kind>| {
+        let mut todo = sys::list_wanted(&fd, |name, kind| {
             let directory = kind.is_none_or(|kind| kind == Kind::Directory);
             match self.show {
                 Show::All => true,
                 Show::Directories => directory,
                 Show::OwnedBy(uid) => directory || sys::is_owned_by(&fd, name, uid),
             }
-        };
-        let names = names.into_iter().rev();
-        let names = names.filter(|(name, kind)| shown(name, *kind));
-        let todo = names.map(|(name, _)| name).collect();
+        })?;
+        // The last one is next.
+        todo.reverse();
         self.frames.push(Frame {
             name,
             fd: Some(fd),
@@ -211,7 +222,7 @@ impl Walk {
         Ok(Some(Event::Left(
             done.name,
             Pinned {
-                fd,
+                fd: Arc::new(fd),
                 stat: done.stat,
             },
         )))

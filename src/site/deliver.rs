@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 
 use users::os::unix::UserExt;
 
+use crate::adapters::scripts::is_named_secret;
 use crate::deliver::{Facts, Item, Ledger, Manifest, Missing, Source, is_here};
 use crate::domain::Secret;
+use crate::exec::Cmd;
+use crate::intake::confine::Demand;
 use crate::inventory::{HubSettings, Value};
 use crate::safefs::Dir;
 use crate::templates::{Renderer, Scope};
@@ -63,6 +66,15 @@ impl Site {
         Ok(items)
     }
 
+    pub fn has_hub(&self) -> bool {
+        matches!(self.settings.hub, HubSettings::JupyterHub { .. })
+    }
+
+    /// JPHUB: where the hub's programs are.
+    pub fn hub_dir(&self) -> String {
+        super::text(&self.scope, "JPHUB").unwrap_or_else(|| "/opt/jupyterhub".to_owned())
+    }
+
     /// Names that this host has: what `--limit` may say.
     pub fn host_names(&self) -> Vec<String> {
         let fixed = ["localhost".to_owned(), host_name()];
@@ -76,8 +88,9 @@ impl Site {
 
     /// What must not be seen in anything that is shown.
     pub fn secrets(&self) -> Vec<Secret> {
-        let vaulted = self.scope.all_resolved().values;
-        let vaulted = vaulted.into_iter().filter(|export| export.is_secret);
+        let exports = self.scope.all_resolved().values.into_iter();
+        let vaulted = exports
+            .filter(|export| export.is_secret || is_named_secret(&export.name, &export.text));
         let named = SECRETS
             .iter()
             .filter_map(|name| super::text(&self.scope, name));
@@ -97,6 +110,10 @@ impl Site {
             HubSettings::None => "none",
             HubSettings::JupyterHub { .. } => "jupyterhub",
         };
+        let confine = match settings.confine {
+            Demand::Possible => "possible",
+            Demand::Required => "required",
+        };
         let listens = settings.smtp_listen.map(|address| address.to_string());
         let usual = [
             ("inventory_hostname", host.name.clone()),
@@ -106,6 +123,7 @@ impl Site {
             ("wod_inventory", path(inventory)),
             ("wod_home", path(&host.home)),
             ("wod_address", host.address.clone()),
+            ("wod_has_watchdog", has_watchdog(&host.program).to_string()),
             ("WODUSER", settings.user.clone()),
             ("WODINTAKEUSER", settings.intake_user.clone()),
             ("WODSTATEDIR", path(&settings.state_dir)),
@@ -128,12 +146,25 @@ impl Site {
             ("WODBEPORT", "8000".to_owned()),
             ("WODBETOKEN", String::new()),
             ("WODHUBIDLESECONDS", "43200".to_owned()),
+            ("WODUSERMIN", settings.window.0.first().number().to_string()),
+            ("WODUSERMAX", settings.window.0.last().number().to_string()),
+            ("UIDBASE", settings.uid_base.to_string()),
+            ("WODCONFINE", confine.to_owned()),
+            ("WODSTUDENTCPU", "100".to_owned()),
+            ("WODSTUDENTMEMORY", "2048".to_owned()),
+            ("WODSTUDENTTASKS", "512".to_owned()),
             ("VAULTPWD", String::new()),
             ("JPHUB", "/opt/jupyterhub".to_owned()),
         ];
-        let unset = usual
+        let peers: Vec<String> = settings
+            .smtp_peers
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let usual = usual
             .into_iter()
-            .filter(|(name, _)| matches!(self.scope.get(name), Ok(None)));
+            .chain([("wod_smtp_peers", peers.join(" "))]);
+        let unset = usual.filter(|(name, _)| matches!(self.scope.get(name), Ok(None)));
         let unset: Vec<(String, Value)> = unset
             .map(|(name, text)| (name.to_owned(), Value::Text(text)))
             .collect();
@@ -157,7 +188,7 @@ impl Host {
         let home = account.map(|account| account.home_dir().to_owned());
         Host {
             name: host_name(),
-            family: family(&os_release()),
+            family: family(),
             program: match is_here(PROGRAM) {
                 true => PROGRAM.to_owned(),
                 false => own.display().to_string(),
@@ -167,6 +198,13 @@ impl Host {
             address: address().unwrap_or_else(|| "127.0.1.1".to_owned()),
         }
     }
+}
+
+/// Whether the program that units start has the command.
+fn has_watchdog(program: &str) -> bool {
+    // A flag of the one that runs, not of the commands beside it.
+    let asked = Cmd::new(program).args(["watchdog", "--once", "--help"]);
+    asked.run().is_ok()
 }
 
 fn host_name() -> String {
@@ -182,6 +220,11 @@ fn address() -> Option<String> {
     Some(socket.local_addr().ok()?.ip().to_string())
 }
 
+/// This host's family of distributions, as Ansible calls it.
+pub fn family() -> String {
+    family_of(&os_release())
+}
+
 fn os_release() -> String {
     let read = Dir::open_root("/usr/lib".as_ref())
         .and_then(|dir| dir.read("os-release".as_ref(), 64 << 10));
@@ -189,7 +232,7 @@ fn os_release() -> String {
 }
 
 /// As Ansible calls it; the distribution's own name when it is of no family that is known.
-fn family(os_release: &str) -> String {
+fn family_of(os_release: &str) -> String {
     let value = |key: &str| {
         let mut lines = os_release.lines().filter_map(|line| line.split_once('='));
         let found = lines.find(|(name, _)| *name == key);
@@ -206,16 +249,16 @@ fn family(os_release: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::family;
+    use super::family_of;
 
     #[test]
     fn a_distribution_is_of_its_family() {
-        assert_eq!(family("ID=debian\n"), "Debian");
-        assert_eq!(family("ID=ubuntu\nID_LIKE=debian\n"), "Debian");
+        assert_eq!(family_of("ID=debian\n"), "Debian");
+        assert_eq!(family_of("ID=ubuntu\nID_LIKE=debian\n"), "Debian");
         assert_eq!(
-            family("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n"),
+            family_of("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n"),
             "RedHat"
         );
-        assert_eq!(family("ID=alpine\n"), "alpine");
+        assert_eq!(family_of("ID=alpine\n"), "alpine");
     }
 }

@@ -207,22 +207,29 @@ impl State {
     }
 
     pub fn is_watchdog_running(&self) -> bool {
-        let Ok(file) = File::options().append(true).open(self.watchdog_lock()) else {
-            return false;
-        };
-        Flock::lock(file, FlockArg::LockSharedNonblock).is_err()
+        is_locked(&self.watchdog_lock())
     }
 
     fn watchdog_lock(&self) -> PathBuf {
         self.root.join("private/watchdog.lock")
     }
 
+    /// For sending the letters of deliver; None while another process does.
+    pub fn lock_letters(&self) -> Result<Option<HostLock>, Fault> {
+        let path = self.root.join("private/letters.lock");
+        let file = open_lock(&path)?;
+        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock);
+        Ok(lock.ok().map(|lock| HostLock { _lock: lock }))
+    }
+
+    /// Whether a run of deliver that changes something is on its way.
+    pub fn is_deliver_running(&self) -> bool {
+        is_locked(&self.root.join("private/deliver.lock"))
+    }
+
     /// Whether an engine runs here.
     pub fn is_engine_running(&self) -> bool {
-        let Ok(file) = File::options().append(true).open(self.lock_file()) else {
-            return false;
-        };
-        Flock::lock(file, FlockArg::LockSharedNonblock).is_err()
+        is_locked(&self.lock_file())
     }
 
     /// Lets a running engine look at the journal. Without one there is nothing to wake.
@@ -234,15 +241,24 @@ impl State {
     }
 }
 
-fn locked(path: &Path, taken: impl Fn() -> String) -> Result<HostLock, Fault> {
-    let file = File::options()
+fn open_lock(path: &Path) -> Result<File, Fault> {
+    File::options()
         .create(true)
         .append(true)
         .mode(0o600)
         .open(path)
-        .map_err(|e| {
-            Fault::permanent(format!("{} cannot be opened", path.display())).because(&e)
-        })?;
+        .map_err(|e| Fault::permanent(format!("{} cannot be opened", path.display())).because(&e))
+}
+
+fn is_locked(path: &Path) -> bool {
+    let Ok(file) = File::options().append(true).open(path) else {
+        return false;
+    };
+    Flock::lock(file, FlockArg::LockSharedNonblock).is_err()
+}
+
+fn locked(path: &Path, taken: impl Fn() -> String) -> Result<HostLock, Fault> {
+    let file = open_lock(path)?;
     let until = Instant::now() + GLANCE;
     let mut attempt = Flock::lock(file, FlockArg::LockExclusiveNonblock);
     loop {

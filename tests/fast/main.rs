@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests start what they like")]
 
 mod bad_inventory;
+mod cron;
 mod deliver;
 mod docs;
 mod functions;

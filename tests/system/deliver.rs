@@ -1,6 +1,7 @@
 //! `wod deliver` on private hosts: from nothing to compliant, mending each thing in turn, killed at
 //! every change, and every file tried by the program that it is for.
 
+mod bans;
 mod checkers;
 mod damage;
 mod host;

@@ -10,12 +10,14 @@ mod start;
 mod twice;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::backend::{Backend, Options, send};
+use crate::support::backend::{Backend, Options, send_in_one_piece as send};
+use crate::support::quick_hub;
 use crate::support::seats::{linger_as, workshop};
 use crate::support::site::private_tree;
 use crate::support::tracer::{Effect, Point, Tracer};
@@ -25,6 +27,9 @@ use end::End;
 
 /// Rounds of each kind, without WOD_MATRIX.
 const SPREAD: usize = 15;
+
+/// Rounds of each kind on one journal.
+const CYCLES: usize = 40;
 
 const SCRIPTS: [(&str, &str); 4] = [
     (
@@ -118,6 +123,36 @@ pub fn seat() -> Vec<Kind> {
     ]
 }
 
+/// With a server at the hub, which goes with its user.
+fn hub_seat() -> Vec<Kind> {
+    vec![
+        Kind {
+            name: "CREATE with a server, in somebody's place",
+            participant: 0,
+            prepare: |_, _| leave(1),
+            subject: "CREATE 1 P",
+            workshop: "WKSHP-Plain",
+            students: &[1],
+        },
+        Kind {
+            name: "PURGE of a seat with a server",
+            participant: 0,
+            prepare: |_, _| leave(1),
+            subject: "PURGE 1 P",
+            workshop: "WKSHP-Plain",
+            students: &[1],
+        },
+        Kind {
+            name: "CREATE with a server, of a free seat",
+            participant: 1,
+            prepare: |_, _| {},
+            subject: "CREATE 1 P",
+            workshop: "WKSHP-Plain",
+            students: &[1],
+        },
+    ]
+}
+
 pub fn class() -> Vec<Kind> {
     vec![
         Kind {
@@ -164,14 +199,30 @@ fn leave(student: u32) {
     ));
 }
 
-/// Each new engine looks over the whole host for places that are open to students. A checkout
-/// below /tmp would even be searched for what is theirs.
+/// Each new engine looks over the whole host for places that are open to students. What no host
+/// needs is taken out of its way: the checkout, other people's trees, what is below /usr but the
+/// programs and what they load. What is left is looked over like any host.
 pub fn out_of_the_way() {
     let root = root();
+    let top = root.components().nth(1).expect("not the root itself");
+    let top = PathBuf::from("/").join(top);
+    let hosts: &[&str] = &["/etc", "/home", "/run", "/tmp", "/var"];
+    let checkout = match top.to_str().is_some_and(|top| hosts.contains(&top)) {
+        true => &root,
+        false => &top,
+    };
     sh(&format!(
-        "mount -t tmpfs tmpfs /opt; mount -t tmpfs tmpfs /root
-         ! mountpoint -q {0} || umount --lazy {0}",
-        root.display()
+        "! mountpoint -q {root} || umount --lazy {root}
+         [ ! -d {checkout} ] || mount -t tmpfs tmpfs {checkout}
+         for dir in /opt /root /srv /usr/share /usr/src /usr/lib/*/
+         do  dir=${{dir%/}}
+             case $dir in *-linux-gnu*|*/gcc|*/sudo|*/security) continue;; esac
+             [ -d $dir ] && [ ! -L $dir ] || continue
+             few=$(find $dir -xdev -type d | head -51 | wc -l)
+             [ $few -le 50 ] || mount -t tmpfs tmpfs $dir
+         done",
+        root = root.display(),
+        checkout = checkout.display(),
     ));
 }
 
@@ -245,10 +296,10 @@ struct Tally {
     wrong: Vec<String>,
 }
 
-fn matrix(kinds: Vec<Kind>) {
+fn matrix(kinds: Vec<Kind>, more: &str) {
     workshops();
     let mut backend = Backend::start(Options {
-        inventory: INVENTORY,
+        inventory: &format!("{INVENTORY}{more}"),
         ..Options::default()
     });
     out_of_the_way();
@@ -269,10 +320,18 @@ fn matrix(kinds: Vec<Kind>) {
     let mut waiting: Vec<VecDeque<Try>> = spreads.collect();
     let mut tallies: Vec<Tally> = known.iter().map(|_| Tally::default()).collect();
     let begun = Instant::now();
-    let mut cycles = 0;
+    let mut cycles = 0usize;
     while waiting.iter().any(|tries| !tries.is_empty()) {
         first += 10;
         cycles += 1;
+        if cycles.is_multiple_of(CYCLES) {
+            forget_all(&mut backend);
+            known
+                .iter()
+                .for_each(|known| unobserved(&backend, &known.kind, first));
+            first += 10;
+            told_so_far(cycles, begun, &tallies);
+        }
         for ((known, tally), waiting) in known.iter().zip(&mut tallies).zip(&mut waiting) {
             let Some(attempt) = waiting.pop_front() else {
                 unobserved(&backend, &known.kind, first);
@@ -336,6 +395,25 @@ fn of_calls(hit: &BTreeMap<String, usize>, effects: &[Effect]) -> String {
         .iter()
         .map(|(call, all)| format!("{call} {}/{all}", hit.get(*call).copied().unwrap_or(0)));
     told.collect::<Vec<_>>().join(", ")
+}
+
+/// Each start reads the whole journal: it gets a new one, or the last points would take the longest.
+fn forget_all(backend: &mut Backend) {
+    backend.kill_engine();
+    sh("cd /var/lib/wod/private; rm -f journal.db* journal.head log/action-*");
+    backend.start_engine();
+}
+
+fn told_so_far(cycles: usize, begun: Instant, tallies: &[Tally]) {
+    let sum = |of: fn(&Tally) -> usize| tallies.iter().map(of).sum::<usize>();
+    let (killed, wrong) = (sum(|tally| tally.killed), sum(|tally| tally.wrong.len()));
+    println!(
+        "{cycles} cycles in {:.0?}: {killed} points, {wrong} wrong",
+        begun.elapsed()
+    );
+    for wrong in tallies.iter().flat_map(|tally| &tally.wrong) {
+        println!("  {wrong}");
+    }
 }
 
 fn undisturbed(backend: &mut Backend, kind: &Kind, first: u32) -> (Vec<Effect>, End) {
@@ -419,10 +497,18 @@ fn ends(tracer: &Tracer, actions: usize) -> bool {
 
 #[test]
 fn a_seat_whatever_effect_the_engine_is_killed_at() {
-    on_private_host(|| matrix(seat()));
+    on_private_host(|| matrix(seat(), ""));
 }
 
 #[test]
 fn a_class_whatever_effect_the_engine_is_killed_at() {
-    on_private_host(|| matrix(class()));
+    on_private_host(|| matrix(class(), ""));
+}
+
+#[test]
+fn a_seat_of_a_hub_whatever_effect_the_engine_is_killed_at() {
+    on_private_host(|| {
+        quick_hub::start();
+        matrix(hub_seat(), "WODHUB: jupyterhub\n");
+    });
 }

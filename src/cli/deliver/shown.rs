@@ -7,17 +7,17 @@ use similar::TextDiff;
 
 use crate::adapters::mask::Masker;
 use crate::cli::print_json;
-use crate::deliver::{Event, Outcome, Recap, Report, Tag, Texts};
+use crate::deliver::{Event, Outcome, Recap, Recorder, Report, Tag, Texts};
 use crate::domain::Secret;
 
 /// Blots out secrets before anybody else sees an event.
-pub struct Masked {
+pub struct Masked<'a> {
     secrets: Vec<Secret>,
-    inner: Box<dyn Report>,
+    inner: &'a mut dyn Report,
 }
 
-impl Masked {
-    pub fn new(secrets: Vec<Secret>, inner: Box<dyn Report>) -> Masked {
+impl Masked<'_> {
+    pub fn new(secrets: Vec<Secret>, inner: &mut dyn Report) -> Masked<'_> {
         Masked { secrets, inner }
     }
 
@@ -26,7 +26,7 @@ impl Masked {
     }
 }
 
-impl Report for Masked {
+impl Report for Masked<'_> {
     fn begins(&mut self, tag: Tag, item: &str) {
         self.inner.begins(tag, item);
     }
@@ -35,12 +35,32 @@ impl Report for Masked {
         let mut event = event.clone();
         if !self.secrets.is_empty() {
             event.line = self.mask(&event.line);
+            event.output = self.mask(&event.output);
             for Texts { before, after } in &mut event.texts {
                 *before = self.mask(before);
                 *after = self.mask(after);
             }
         }
         self.inner.event(&event);
+    }
+}
+
+/// One that keeps, where there is one, and one that shows.
+pub struct Kept {
+    pub recorder: Option<Recorder>,
+    pub shown: Box<dyn Report>,
+}
+
+impl Report for Kept {
+    fn begins(&mut self, tag: Tag, item: &str) {
+        self.shown.begins(tag, item);
+    }
+
+    fn event(&mut self, event: &Event) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.event(event);
+        }
+        self.shown.event(event);
     }
 }
 
@@ -82,6 +102,12 @@ impl People {
                 ..
             } = event;
             let _ = writeln!(out, "{:8} {tag:9} {item}: {line}", outcome.as_str());
+        }
+        // Of a playbook that only looks, this is the diff.
+        if event.outcome == Outcome::Failed || self.diff {
+            for line in event.output.lines() {
+                let _ = writeln!(out, "    | {line}");
+            }
         }
         for texts in event.texts.iter().filter(|_| self.diff) {
             let diff = TextDiff::from_lines(&texts.before, &texts.after);

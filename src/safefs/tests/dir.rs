@@ -210,3 +210,32 @@ fn a_message_cannot_break_a_log() {
         "{error}"
     );
 }
+
+/// The umask of whoever made them, and a kill before the next call.
+#[test]
+fn directories_on_the_way_that_were_half_made() {
+    let (temp, dir) = scratch();
+    let mode = |path: &str| dir.stat(p(path)).unwrap().unwrap().mode;
+    for half_made in ["a", "a/b"] {
+        let path = temp.path().join(half_made);
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+        dir.make_dir(p("a/b/c"), 0o700).unwrap();
+        assert_eq!(
+            (mode("a"), mode("a/b"), mode("a/b/c")),
+            (0o755, 0o755, 0o700)
+        );
+        fs::remove_dir_all(temp.path().join("a/b")).unwrap();
+    }
+    // Somebody's own are theirs: there is something in them, or they are open to more.
+    for (name, own) in [("full", 0o700), ("wide", 0o775)] {
+        let path = temp.path().join(name);
+        fs::create_dir(&path).unwrap();
+        if name == "full" {
+            fs::write(path.join("f"), "").unwrap();
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(own)).unwrap();
+        dir.make_dir(&p(name).join("x"), 0o700).unwrap();
+        assert_eq!(mode(name), own, "{name}");
+    }
+}

@@ -65,7 +65,12 @@ pub const RAW_FILES: &[(&str, &str)] = &[
         "src/cli/watchdog/replay.rs",
         "a recording and a policy, named by the admin; as whoever runs it",
     ),
+    (
+        "src/deliver/history.rs",
+        "makes and lengthens its own files below WODSTATEDIR/private",
+    ),
     ("src/exec/end.rs", "reads /proc"),
+    ("src/exec/memory.rs", "a file without a name"),
     ("src/exec/pump.rs", "sets a pipe's flags"),
     ("src/exec/service.rs", "is handed open files only"),
     (
@@ -93,6 +98,14 @@ pub const RAW_FILES: &[(&str, &str)] = &[
     (
         "src/journal/salvage.rs",
         "reads and moves the journal, below WODSTATEDIR/private",
+    ),
+    (
+        "src/site/doctor/content.rs",
+        "reads /proc, and asks the kernel whose a process is",
+    ),
+    (
+        "src/site/doctor/host.rs",
+        "reads /proc, asks how full file systems are",
     ),
     ("src/site/host.rs", "reads /etc/os-release"),
     ("src/site/keys.rs", "writes below WODSTATEDIR/private"),

@@ -23,7 +23,7 @@ const SYSTEMCTL: &str = r#"#!/bin/bash
 dir=/run/units; mkdir -p $dir
 verb=$1; shift
 for unit in "$@"; do case $unit in --*) ;; *) name=$unit ;; esac; done
-case $name in *.timer) file=$name ;; *) file=$name.service ;; esac
+case $name in *.timer | *.socket | *.service) file=$name ;; *) file=$name.service ;; esac
 there() { [ -e "/etc/systemd/system/$file" ] || [ -e "/lib/systemd/system/$file" ] || [ -e "$dir/$name.known" ]; }
 case $verb in
 show)

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use crate::support::backend::{STATE, STUDENTS, UID_BASE, home};
+use crate::support::quick_hub;
 use crate::support::seats::{fits, is_locked, password, picture};
 use crate::support::sh;
 
@@ -53,6 +54,7 @@ impl End {
              from events where action = (select max(id) from actions) order by seq",
         ));
         lines.extend(rows("pragma integrity_check"));
+        lines.extend(quick_hub::all_users());
         lines.push(sh(&format!(
             "find {STATE} {STUDENTS}/.wod /var/private -printf '%p %y %m %u:%g\\n' \
              | grep -v -e 'db-wal' -e 'db-shm' -e 'private/log/action-' | sort
@@ -103,7 +105,10 @@ fn open() -> Connection {
 }
 
 pub fn rows(sql: &str) -> Vec<String> {
-    let journal = open();
+    rows_in(&open(), sql)
+}
+
+fn rows_in(journal: &Connection, sql: &str) -> Vec<String> {
     let mut statement = journal.prepare(sql).unwrap();
     let columns = statement.column_count();
     let found = statement.query_map([], |row| {
@@ -146,11 +151,23 @@ pub fn actions() -> usize {
 
 /// So many actions are there, none of them is on its way.
 pub fn are_over(number: usize) -> bool {
-    actions() >= number && count("select count(*) from actions where open") == 0
+    over_in(&open(), number)
+}
+
+fn over_in(journal: &Connection, number: usize) -> bool {
+    let sql = "select (select count(*) from actions) >= ? and
+        not exists (select 1 from actions where open)";
+    let number = i64::try_from(number).unwrap();
+    let over = journal
+        .prepare_cached(sql)
+        .unwrap()
+        .query_row([number], |row| row.get(0));
+    over.unwrap()
 }
 
 pub fn settled(number: usize) {
-    until("end of all actions", || are_over(number));
+    let journal = open();
+    until("end of all actions", || over_in(&journal, number));
 }
 
 pub fn is_tidy() -> bool {

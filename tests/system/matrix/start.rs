@@ -10,8 +10,8 @@ use crate::support::tracer::{Effect, Point, Tracer};
 
 use super::end::{self, End};
 use super::{
-    INVENTORY, Kind, Known, Tally, Try, ends, judge, out_of_the_way, seat, spread, stop,
-    undisturbed, unobserved, workshops,
+    CYCLES, INVENTORY, Kind, Known, Tally, Try, ends, forget_all, judge, out_of_the_way, seat,
+    spread, stop, told_so_far, undisturbed, unobserved, workshops,
 };
 
 /// The first engine is killed in the middle; what the second one does until it is over, or until
@@ -67,10 +67,17 @@ fn a_start_whatever_effect_the_engine_is_killed_at() {
             end,
         };
         let mut waiting: VecDeque<Try> = spread(&known.effects);
-        let (begun, mut cycles, mut tally) = (Instant::now(), 0, Tally::default());
+        let (begun, mut cycles, mut tally) = (Instant::now(), 0u32, Tally::default());
         while let Some(attempt) = waiting.pop_front() {
             cycles += 1;
-            let first = 740 + 10 * cycles;
+            let mut first = 740 + 20 * cycles;
+            if (cycles as usize).is_multiple_of(CYCLES) {
+                forget_all(&mut backend);
+                unobserved(&backend, &known.kind, first);
+                unobserved(&backend, &cleanup, first);
+                first += 10;
+                told_so_far(cycles as usize, begun, std::slice::from_ref(&tally));
+            }
             let point = attempt.point;
             let (killed, seen) =
                 twice_killed(&mut backend, &known.kind, middle, first, Some(point));

@@ -19,7 +19,7 @@ pub const STUDENTS: &str = "/var/student";
 pub const SHARE: &str = "/var/share";
 pub const UID_BASE: u32 = 62_000;
 const INVENTORY: &str = "/etc/wod/inventory";
-const PROGRAM: &str = "/run/wod";
+pub const PROGRAM: &str = "/run/wod";
 
 /// A site on this private host, its engine, and if asked for its JupyterHub. Everything is gone
 /// with the private host.
@@ -221,7 +221,7 @@ fn make_site(options: &Options<'_>) {
          chmod 711 {STUDENTS}; chown wodadmin {STUDENTS}
          cp -R {root}/workshops {root}/sys {SHARE}/; chmod -R u+rwX,go+rX {SHARE}
          find {SHARE}/workshops/scripts -name '*.shc' -exec chmod go= {{}} +
-         chown -R wodadmin {SHARE}; cp -f {SHARE}/sys/jupyterhub_config.py {SHARE}/sys/wod_hub.py /etc/wod/",
+         chown -R wodadmin {SHARE}; cp -f {SHARE}/sys/jupyterhub_config.py {SHARE}/sys/wod_*.py /etc/wod/",
         program = env!("CARGO_BIN_EXE_wod"),
         root = root().display(),
     ));
@@ -301,6 +301,21 @@ pub fn send_as_frontend(subject: &str, body: &str) {
     let _ = stream.read(&mut [0; 1]);
 }
 
+/// Sends one mail in one piece and gives back the reply to it; nothing when the backend dies first.
+pub fn send_in_one_piece(subject: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(SMTP).unwrap();
+    let dialogue = format!(
+        "HELO test\r\nMAIL FROM:<{SENDER}>\r\nRCPT TO:<wodadmin@localhost>\r\nDATA\r\n\
+         Subject: {subject}\r\n\r\n{body}\r\n.\r\nQUIT\r\n"
+    );
+    let mut told = Vec::new();
+    let _ = stream.write_all(dialogue.as_bytes());
+    let _ = stream.read_to_end(&mut told);
+    let told = String::from_utf8_lossy(&told);
+    let mut replies = told.lines().skip_while(|line| !line.starts_with("354"));
+    replies.nth(1).unwrap_or_default().to_owned()
+}
+
 /// Sends one mail politely; gives back the reply to it.
 pub fn send(subject: &str, body: &str) -> String {
     let mail = format!("Subject: {subject}\r\n\r\n{body}\r\n");
@@ -311,6 +326,7 @@ pub fn send(subject: &str, body: &str) -> String {
 pub fn send_bytes(sender: &str, mail: &[u8]) -> String {
     let address: SocketAddr = SMTP.parse().unwrap();
     let mut peer = TcpStream::connect(address).unwrap();
+    peer.set_nodelay(true).unwrap();
     let mut stream = peer.try_clone().unwrap();
     stream
         .set_read_timeout(Some(Duration::from_secs(60)))

@@ -8,6 +8,7 @@ pub mod canary;
 pub mod client;
 pub mod front;
 pub mod postfix;
+pub mod quick_hub;
 pub mod seats;
 pub mod sink;
 pub mod site;
