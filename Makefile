@@ -34,7 +34,7 @@ SECONDS ?= 20
 fuzz:
 	@fuzz/run $(SECONDS)
 
-# The engine killed at every effect of every action: more than an hour. `make system` takes a few.
+# The engine killed at every effect of every action: about an hour. `make system` takes a few.
 matrix: prepare-test
 	WOD_MATRIX=full $(CARGO) test --test system -- matrix:: deliver_students::kills --nocapture --test-threads=$(THREADS)
 
