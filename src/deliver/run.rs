@@ -77,7 +77,12 @@ impl Run<'_> {
         if self.mode == Mode::Apply
             && let Err(e) = self.ledger.tidy()
         {
-            self.tell(Tag::System, "what killed runs left", Outcome::Failed, e.line());
+            self.tell(
+                Tag::System,
+                "what killed runs left",
+                Outcome::Failed,
+                e.line(),
+            );
         }
     }
 
