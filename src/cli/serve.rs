@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{anyhow, bail};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -120,10 +120,10 @@ fn prepare(site: &Site, args: &Args, source: &Source) -> anyhow::Result<Ready> {
     let address = site.settings.smtp_listen.filter(|_| !args.no_intake);
     let intake = match address {
         Some(address) => {
-            let listener = listen(address).with_context(|| {
-                format!(
-                    "WODSMTPLISTEN {address} cannot be listened on; where wod-intake.socket has \
-                     the port, use --no-intake"
+            let listener = listen(address).map_err(|e| {
+                anyhow!(
+                    "WODSMTPLISTEN {address} cannot be listened on: {e}; where wod-intake.socket \
+                     has the port, use --no-intake"
                 )
             })?;
             tracing::info!("listening for mail on {}", listener.local_addr()?);
