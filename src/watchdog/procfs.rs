@@ -157,34 +157,19 @@ impl Proc {
         self.process_of(pid, status)
     }
 
-    /// The same, when its status has just been read.
-    pub fn process_of(&self, pid: u32, status: Status) -> Option<(Process, OwnedFd, Stat)> {
+    /// What it runs, whose it is and where it comes from, when its status has just been read.
+    pub fn started(&self, pid: u32, status: Status) -> Option<Process> {
+        let handle = self.open_stat(pid).ok()?;
+        let mut process = bare(pid, status, &self.read_stat(handle.as_fd())?);
+        process.exe = self.exe(pid);
+        process.argv = self.argv(pid);
+        Some(process)
+    }
+
+    fn process_of(&self, pid: u32, status: Status) -> Option<(Process, OwnedFd, Stat)> {
         let handle = self.open_stat(pid).ok()?;
         let stat = self.read_stat(handle.as_fd())?;
-        let mut process = Process {
-            id: ProcessId {
-                pid,
-                start: stat.start,
-            },
-            parent: 0,
-            session: 0,
-            uid: status.uid,
-            effective_uid: status.effective_uid,
-            exe: Exe::default(),
-            name: String::new(),
-            argv: Vec::new(),
-            cwd: None,
-            state: stat.state,
-            tracer: status.tracer,
-            nice: 0,
-            threads: 0,
-            cpu_ms: 0,
-            reaped_cpu_ms: 0,
-            resident: 0,
-            peers: Vec::new(),
-            cgroup: None,
-        };
-        process.take(&stat);
+        let mut process = bare(pid, status, &stat);
         self.look_closer(&mut process, status);
         Some((process, handle, stat))
     }
@@ -253,6 +238,35 @@ impl Proc {
         let own = text.lines().find_map(|line| line.strip_prefix("0::"))?;
         Some(own.to_owned())
     }
+}
+
+/// A process of which only status and stat were read.
+fn bare(pid: u32, status: Status, stat: &Stat) -> Process {
+    let mut process = Process {
+        id: ProcessId {
+            pid,
+            start: stat.start,
+        },
+        parent: 0,
+        session: 0,
+        uid: status.uid,
+        effective_uid: status.effective_uid,
+        exe: Exe::default(),
+        name: String::new(),
+        argv: Vec::new(),
+        cwd: None,
+        state: stat.state,
+        tracer: status.tracer,
+        nice: 0,
+        threads: 0,
+        cpu_ms: 0,
+        reaped_cpu_ms: 0,
+        resident: 0,
+        peers: Vec::new(),
+        cgroup: None,
+    };
+    process.take(stat);
+    process
 }
 
 impl Process {

@@ -2,7 +2,7 @@
 //! program, while it computes, and once in a while; what is left is one small read each.
 //!
 //! sysinfo is not used for this: it opens and parses several files of every process of the host each
-//! time, and knows neither the tracer nor whether a program is deleted. BENCHMARKS.md has figures.
+//! time, and knows neither the tracer nor whether a program is deleted.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
@@ -17,7 +17,13 @@ use crate::adapters::accounts_linux::StudentUids;
 use crate::domain::{Student, Time};
 
 /// Everything is read again after so many samples.
-const TURN: u64 = 16;
+const TURN: u64 = 64;
+/// What has slept for so many samples without using a processor is read only after so many more: a
+/// host has thousands that do nothing, and each read costs the kernel more than it costs us.
+const RESTS: u64 = 4;
+const RESTS_TURN: u64 = 8;
+/// Connections are looked for in every so many samples: the kernel goes through all of its table.
+const PEERS_TURN: u64 = 3;
 /// The account files are asked again after so many samples; before anything is stopped they always are.
 const ACCOUNTS_TURN: u64 = 64;
 /// Milliseconds on processors between two samples from which a process is looked at closely.
@@ -43,6 +49,14 @@ struct Known {
     stat: OwnedFd,
     image: (u64, u64),
     seen: u64,
+    /// Samples in a row in which it did nothing.
+    idle: u64,
+}
+
+impl Known {
+    fn rests(&self, pid: u32) -> bool {
+        self.idle >= RESTS && !(u64::from(pid) + self.seen).is_multiple_of(RESTS_TURN)
+    }
 }
 
 impl Sampler {
@@ -66,8 +80,9 @@ impl Sampler {
         self.wants_hashes = wanted;
     }
 
-    /// Everything as it is now. `seats` and `started` are put in by the caller.
-    pub fn sample(&mut self) -> io::Result<Snapshot> {
+    /// Shows everything as it is now; what does nothing, as it was a few samples ago. `seats` and
+    /// `started` are for `look` to put in.
+    pub fn sample<T>(&mut self, look: impl FnOnce(&mut Snapshot) -> T) -> io::Result<T> {
         self.turn += 1;
         self.hashes.refill();
         let at = since_boot();
@@ -76,18 +91,30 @@ impl Sampler {
         }
         self.find_ancestors();
         self.forget_the_gone();
-        self.find_peers();
+        if self.turn % PEERS_TURN == 1 {
+            self.find_peers();
+        }
         self.find_students();
-        Ok(self.snapshot(at, self.processes.clone()))
+        // Lent, not copied: of a host's processes there are thousands.
+        let processes = std::mem::take(&mut self.processes);
+        let mut snapshot = self.snapshot(at, processes, self.students.clone());
+        let seen = look(&mut snapshot);
+        self.processes = snapshot.processes;
+        Ok(seen)
     }
 
-    fn snapshot(&self, at: u64, processes: Vec<Process>) -> Snapshot {
+    fn snapshot(
+        &self,
+        at: u64,
+        processes: Vec<Process>,
+        students: BTreeMap<u32, Student>,
+    ) -> Snapshot {
         Snapshot {
             at,
             now: Time::now(),
             cores: self.cores,
             processes,
-            students: self.students.clone(),
+            students,
             seats: BTreeMap::new(),
             started: BTreeMap::new(),
         }
@@ -112,13 +139,20 @@ impl Sampler {
         let Some(known) = self.known.get_mut(&pid) else {
             return false;
         };
+        known.seen = self.turn;
+        if known.rests(pid) {
+            return true;
+        }
         let Some(stat) = self.proc.read_stat(known.stat.as_fd()) else {
             self.forget(pid);
             return false;
         };
-        known.seen = self.turn;
         let process = &mut self.processes[known.slot];
         let used = stat.cpu_ms.saturating_sub(process.cpu_ms);
+        known.idle = match (used, stat.state) {
+            (0, 'S' | 'I' | 'T') => known.idle + 1,
+            _ => 0,
+        };
         let differs = stat.image != known.image || stat.name != process.name;
         let is_due =
             differs || used >= COMPUTES || (u64::from(pid) + self.turn).is_multiple_of(TURN);
@@ -145,6 +179,7 @@ impl Sampler {
             stat,
             image: now.image,
             seen: self.turn,
+            idle: 0,
         };
         self.processes.push(process);
         self.known.insert(pid, known);
@@ -251,12 +286,15 @@ impl Sampler {
     }
 
     /// A process that has just started its program, with its ancestors as they were last seen;
-    /// None when it is not a student's, or gone.
+    /// None when it is not a student's, or gone. What rules about programs do not ask is not read.
     pub fn at_exec(&mut self, pid: u32) -> Option<(Student, Snapshot)> {
         let status = self.proc.status(pid)?;
         self.uids.student(status.uid)?;
         let student = self.is_students(status.uid)?;
-        let (mut process, ..) = self.proc.process_of(pid, status)?;
+        if let Some(known) = self.known.get_mut(&pid) {
+            known.idle = 0;
+        }
+        let mut process = self.proc.started(pid, status)?;
         if self.wants_hashes {
             self.hashes.fill(&self.proc, &mut process);
         }
@@ -270,7 +308,10 @@ impl Sampler {
             };
             processes.push(parent);
         }
-        Some((student, self.snapshot(since_boot(), processes)))
+        let uids = processes.iter().map(|process| process.uid);
+        let students = uids.filter_map(|uid| Some((uid, *self.students.get(&uid)?)));
+        let students = students.collect();
+        Some((student, self.snapshot(since_boot(), processes, students)))
     }
 
     fn ancestor(&mut self, pid: u32) -> Option<Process> {
@@ -278,9 +319,7 @@ impl Sampler {
             self.meet(pid);
         }
         let known = self.known.get(&pid)?;
-        let process = &self.processes[known.slot];
-        let stat = self.proc.read_stat(known.stat.as_fd())?;
-        (stat.start == process.id.start).then(|| process.clone())
+        self.processes.get(known.slot).cloned()
     }
 
     pub fn take_seats(snapshot: &mut Snapshot, all: &BTreeMap<Student, Seat>) {

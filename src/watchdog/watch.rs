@@ -256,22 +256,16 @@ impl Watch {
     }
 
     fn judge_now(&mut self) -> io::Result<Vec<Finding>> {
-        let mut snapshot = self.sampler.sample()?;
-        snapshot.started = std::mem::take(&mut self.started);
-        Sampler::take_seats(&mut snapshot, &self.seats);
-        self.history.observe(&snapshot);
-        self.note_sample(&snapshot);
-        Ok(self.judge.judge(&snapshot, &self.history))
-    }
-
-    fn note_sample(&self, snapshot: &Snapshot) {
-        let students = snapshot.processes.iter();
-        let students = students.filter(|process| snapshot.student(process).is_some());
-        let count = students.count() as u64;
-        self.counters.add(|f| {
-            f.samples += 1;
-            f.processes = count;
-        });
+        let started = std::mem::take(&mut self.started);
+        let (history, judge) = (&mut self.history, &self.judge);
+        let (seats, counters) = (&self.seats, &self.counters);
+        self.sampler.sample(|snapshot| {
+            snapshot.started = started;
+            Sampler::take_seats(snapshot, seats);
+            history.observe(snapshot);
+            note_sample(counters, snapshot);
+            judge.judge(snapshot, history)
+        })
     }
 
     fn answer(&mut self, findings: Vec<Finding>, seen: Instant) {
@@ -355,6 +349,16 @@ impl Watch {
         self.answers.finish(PATIENCE * 6);
         Ok((findings, self.judge.policy().clone()))
     }
+}
+
+fn note_sample(counters: &Counters, snapshot: &Snapshot) {
+    let students = snapshot.processes.iter();
+    let students = students.filter(|process| snapshot.student(process).is_some());
+    let count = students.count() as u64;
+    counters.add(|f| {
+        f.samples += 1;
+        f.processes = count;
+    });
 }
 
 fn exceptions(hands: &Hands) -> Vec<Exception> {

@@ -68,11 +68,13 @@ pub fn run(args: &Args, site: &Site) -> anyhow::Result<Exit> {
     let begin = Instant::now();
     let mut count = 0;
     while begin.elapsed() <= whole && !stop.load(Ordering::Relaxed) {
-        let mut snapshot = sampler.sample()?;
-        if let Some(seats) = &seats {
-            Sampler::take_seats(&mut snapshot, &seats()?);
-        }
-        recorder.put(&snapshot)?;
+        let seats = seats.as_ref().map(|seats| seats()).transpose()?;
+        sampler.sample(|snapshot| {
+            if let Some(seats) = &seats {
+                Sampler::take_seats(snapshot, seats);
+            }
+            recorder.put(snapshot)
+        })??;
         count += 1;
         sleep_until(begin + every * count, &stop);
     }
