@@ -175,11 +175,33 @@ pub struct Spool {
     sync: Sync,
 }
 
-/// How a rename is made to last: fsync wants a readable directory.
+/// How a rename is made to last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sync {
+    /// As POSIX has it; the directory must be one that can be read.
     Directory,
+    /// Of the file itself, whose new name is in the same transaction.
+    File,
+    /// Of everything, and not to be had where it matters: ext4, its journal given up after an error,
+    /// has nothing to write any more and says that all is written.
     FileSystem,
+}
+
+/// File systems that keep a renamed file's name with the file.
+const KEEP_NAMES: [fs::FsWord; 4] = [
+    0xEF53,      // ext4
+    0x5846_5342, // XFS
+    0x9123_683E, // Btrfs
+    0x0102_1994, // tmpfs
+];
+
+impl Sync {
+    /// For a directory that its writer may not list.
+    fn of_unreadable(dir: &OwnedFd) -> io::Result<Sync> {
+        let magic = fs::fstatfs(dir)?.f_type;
+        let keeps = KEEP_NAMES.iter().any(|&known| magic == known);
+        Ok(if keeps { Sync::File } else { Sync::FileSystem })
+    }
 }
 
 impl Spool {
@@ -189,7 +211,8 @@ impl Spool {
         let (dir, sync) = match fs::open(dir, flags | OFlags::RDONLY, Mode::empty()) {
             Err(Errno::ACCESS) => {
                 let dir = fs::open(dir, flags | OFlags::PATH, Mode::empty())?;
-                (dir, Sync::FileSystem)
+                let sync = Sync::of_unreadable(&dir)?;
+                (dir, sync)
             }
             opened => (opened?, Sync::Directory),
         };
@@ -241,9 +264,10 @@ impl Spool {
         fs::renameat(&self.dir, temporary, &self.dir, &name)?;
         let synced = match self.sync {
             Sync::Directory => fs::fsync(&self.dir),
+            Sync::File => fs::fsync(&file),
             Sync::FileSystem => fs::syncfs(&file),
         };
-        if let Err(fault) = synced {
+        if let Err(fault) = synced.and_then(|()| journaling(&file)) {
             // The sender will be told to try again, so this one must not act too.
             let _ = fs::unlinkat(&self.dir, &name, AtFlags::empty());
             return Err(fault.into());
@@ -265,6 +289,16 @@ impl Spool {
         {
             Ok(last) | Err(last) => next(last),
         }
+    }
+}
+
+/// That the file system still writes: when ext4 gives its journal up after an error, a sync of what
+/// was lost with it can say that all is well. Taking away what is not there changes nothing, but
+/// must begin like any change.
+fn journaling(file: &File) -> Result<(), Errno> {
+    match fs::fremovexattr(file, "user.wod-probe") {
+        Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(()),
+        Err(fault) => Err(fault),
     }
 }
 

@@ -115,6 +115,10 @@ impl Backend {
         self.serve.as_ref().unwrap().id()
     }
 
+    pub fn engine_runs(&mut self) -> bool {
+        self.serve.as_mut().unwrap().try_wait().unwrap().is_none()
+    }
+
     pub fn hub_id(&self) -> u32 {
         self.hub.as_ref().unwrap().id()
     }
