@@ -271,11 +271,15 @@ impl JupyterHub {
             // A server was started again meanwhile, by a browser that was still logged in.
             _ => return Ok(Progress::NotYet(LATER)),
         }
-        // The old one is gone, which is what was asked for; `start` makes a new one as well.
+        self.make_anew(student);
+        Ok(Progress::Done)
+    }
+
+    /// The old one is gone, which is what was asked for; `start` makes a new one as well.
+    fn make_anew(&self, student: Student) {
         if let Err(fault) = self.ensure_user(student) {
             tracing::warn!(student = %student, "{fault}");
         }
-        Ok(Progress::Done)
     }
 
     fn call(&self, method: Method, path: &str) -> Result<Answer, Fault> {
@@ -363,6 +367,8 @@ impl Hub for JupyterHub {
     fn stop(&self, student: Student) -> Result<Progress, Fault> {
         self.begin(student, Goal::Stop)?;
         let Some(user) = self.user(student)? else {
+            // Gone a moment ago, perhaps, by an engine that was killed before it made the new one.
+            self.make_anew(student);
             self.end(student);
             return Ok(Progress::Done);
         };

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -51,39 +51,56 @@ pub fn all_users() -> Vec<String> {
 }
 
 /// Requests of one connection, until it ends.
-fn serve(peer: TcpStream, state: &Shared) -> std::io::Result<()> {
+fn serve(peer: TcpStream, state: &Shared) -> io::Result<()> {
     let mut to = peer.try_clone()?;
     let mut from = BufReader::new(peer);
-    loop {
-        let mut request = String::new();
-        let mut length = 0;
-        if from.read_line(&mut request)? == 0 {
-            return Ok(());
-        }
-        loop {
-            let mut header = String::new();
-            from.read_line(&mut header)?;
-            let header = header.trim().to_ascii_lowercase();
-            if header.is_empty() {
-                break;
-            }
-            if let Some(number) = header.strip_prefix("content-length:") {
-                length = number.trim().parse().unwrap_or(0);
-            }
-        }
-        from.by_ref().take(length).read_to_end(&mut Vec::new())?;
-        let mut words = request.split_whitespace();
-        let (method, path) = (
-            words.next().unwrap_or_default(),
-            words.next().unwrap_or_default(),
+    while let Some((method, path)) = request(&mut from)? {
+        let (status, body) = state.lock().unwrap().answer(&method, &path);
+        let length = body.len();
+        // In one piece, or the second waits for the other side's acknowledgement of the first.
+        let answer = format!(
+            "HTTP/1.1 {status} -\r\nx-jupyterhub-version: 5.5.4\r\ncontent-length: {length}\r\n\r\n{body}"
         );
-        let (status, body) = state.lock().unwrap().answer(method, path);
-        write!(
-            to,
-            "HTTP/1.1 {status} -\r\nx-jupyterhub-version: 5.5.4\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        )?;
+        to.write_all(answer.as_bytes())?;
     }
+    Ok(())
+}
+
+/// Method and path of the next request; none at the end. What it carries is read and let go.
+fn request(from: &mut impl BufRead) -> io::Result<Option<(String, String)>> {
+    let first = line(from)?;
+    let mut words = first.split_whitespace().map(str::to_owned);
+    let (Some(method), Some(path)) = (words.next(), words.next()) else {
+        return Ok(None);
+    };
+    let (mut length, mut chunked) = (0, false);
+    loop {
+        let header = line(from)?.to_ascii_lowercase();
+        match header.split_once(':') {
+            Some(("content-length", number)) => length = number.trim().parse().unwrap_or(0),
+            Some(("transfer-encoding", how)) => chunked = how.trim() == "chunked",
+            Some(_) => {}
+            None => break,
+        }
+    }
+    if chunked {
+        while let size @ 1.. = u64::from_str_radix(&line(from)?, 16).unwrap_or(0) {
+            skip(from, size + 2)?;
+        }
+        line(from)?;
+    }
+    skip(from, length)?;
+    Ok(Some((method, path)))
+}
+
+fn line(from: &mut impl BufRead) -> io::Result<String> {
+    let mut line = String::new();
+    from.read_line(&mut line)?;
+    Ok(line.trim().to_owned())
+}
+
+fn skip(from: &mut impl BufRead, bytes: u64) -> io::Result<()> {
+    io::copy(&mut from.take(bytes), &mut io::sink()).map(drop)
 }
 
 impl State {
