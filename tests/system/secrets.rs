@@ -12,6 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::support::backend::{Backend, Options, STATE, token};
 use crate::support::seats::{password, workshop};
+use crate::support::secrecy::Guard;
 use crate::support::{on_private_host, sh, wait_for};
 
 const VAULT: &str = "Correct-Horse/Battery-9";
@@ -85,6 +86,30 @@ fn no_secret_is_anywhere() {
             }
             in_files(&secrets);
         });
+    });
+}
+
+/// What looks on beside every other test, given something to see.
+#[test]
+fn a_secret_in_the_open_is_seen() {
+    on_private_host(|| {
+        sh(&format!(
+            "useradd --system wodadmin; useradd student1; mkdir -p {STATE}/public"
+        ));
+        let guard = Guard::start("WODLDAPPWD: in-the-directory\nBRANDING: in-the-open\n");
+        // Orphans, as what a backend started and lost.
+        sh("exec >/dev/null 2>&1
+            setsid bash -c 'exec -a in-the-directory sleep 9' &
+            setsid bash -c 'exec -a in-the-open sleep 9' &
+            X=in-the-directory setsid setpriv --reuid student1 --clear-groups sleep 9 &
+            sleep 0.5");
+        fs::write(format!("{STATE}/public/page"), "told in-the-directory\n").unwrap();
+        fs::write(format!("{STATE}/public/other"), "told in-the-open\n").unwrap();
+        let mut found = guard.end();
+        found.sort();
+        let begun = |what: &str| found.iter().filter(|one| one.starts_with(what)).count();
+        let counts = [begun("arguments"), begun("environment"), begun("file")];
+        assert_eq!(counts, [1, 1, 1], "{found:#?}");
     });
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::secrecy::Guard;
 use super::{root, sh, wait_for};
 
 pub const SENDER: &str = "frontend@test";
@@ -27,6 +28,7 @@ pub struct Backend {
     serve: Option<Child>,
     hub: Option<Child>,
     filter: String,
+    guard: Option<Guard>,
 }
 
 /// What differs from a small site without a hub.
@@ -42,13 +44,14 @@ pub struct Options<'a> {
 impl Backend {
     /// Makes the site and starts its engine; comes back when it listens.
     pub fn start(options: Options<'_>) -> Backend {
-        make_site(&options);
+        let inventory = make_site(&options);
         let hub = options.hub.then(start_hub);
         let filter = options.filter.to_owned();
         let mut backend = Backend {
             serve: None,
             hub,
             filter,
+            guard: Some(Guard::start(&inventory)),
         };
         backend.start_engine();
         backend
@@ -212,11 +215,16 @@ impl Drop for Backend {
             let _ = child.kill();
             let _ = child.wait();
         }
+        let found = self.guard.take().map(Guard::end).unwrap_or_default();
+        if !std::thread::panicking() {
+            assert!(found.is_empty(), "secrets in the open: {found:#?}");
+        }
     }
 }
 
-/// Accounts, workshops, inventory. Some of it is there when a backend is started again.
-fn make_site(options: &Options<'_>) {
+/// Accounts, workshops, inventory. Some of it is there when a backend is started again. Gives back
+/// the inventory's lines.
+fn make_site(options: &Options<'_>) -> String {
     sh(&format!(
         "install -m 755 {program} {PROGRAM}
          id wodadmin >/dev/null 2>&1 || useradd --system --create-home --shell /bin/bash wodadmin
@@ -246,8 +254,9 @@ fn make_site(options: &Options<'_>) {
         token = token(),
         more = options.inventory,
     );
-    fs::write(format!("{INVENTORY}/group_vars/all.yml"), text).unwrap();
+    fs::write(format!("{INVENTORY}/group_vars/all.yml"), &text).unwrap();
     sh(&format!("chmod 600 {INVENTORY}/group_vars/all.yml"));
+    text
 }
 
 /// Fixed: a private host has one hub, and nobody else reaches it.

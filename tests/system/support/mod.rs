@@ -10,6 +10,7 @@ pub mod front;
 pub mod postfix;
 pub mod quick_hub;
 pub mod seats;
+pub mod secrecy;
 pub mod sink;
 pub mod site;
 pub mod student;
