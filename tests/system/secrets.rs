@@ -99,10 +99,12 @@ fn a_secret_in_the_open_is_seen() {
         let guard = Guard::start("WODLDAPPWD: in-the-directory\nBRANDING: in-the-open\n");
         // Orphans, as what a backend started and lost.
         sh("exec >/dev/null 2>&1
-            setsid bash -c 'exec -a in-the-directory sleep 9' &
-            setsid bash -c 'exec -a in-the-open sleep 9' &
-            X=in-the-directory setsid setpriv --reuid student1 --clear-groups sleep 9 &
-            sleep 0.5");
+            setsid bash -c 'exec -a in-the-directory sleep 99' &
+            setsid bash -c 'exec -a in-the-open sleep 99' &
+            X=in-the-directory setsid setpriv --reuid student1 --clear-groups sleep 99 &
+            until [ $(pgrep -c -x sleep) = 3 ]; do sleep 0.01; done");
+        // Until now they were a tool's of this test.
+        thread::sleep(std::time::Duration::from_secs(1));
         fs::write(format!("{STATE}/public/page"), "told in-the-directory\n").unwrap();
         fs::write(format!("{STATE}/public/other"), "told in-the-open\n").unwrap();
         let mut found = guard.end();
