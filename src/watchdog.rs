@@ -7,6 +7,7 @@ mod connector;
 mod counters;
 mod evidence;
 mod finding;
+mod glimpse;
 mod hashes;
 mod history;
 mod judge;
@@ -29,6 +30,7 @@ pub use answer::Mode;
 pub use counters::{Counters, Figures};
 pub use evidence::{Described, Kept, Report, report as report_of};
 pub use finding::{Finding, Level, Rule};
+pub use glimpse::Glimpse;
 pub use history::History;
 pub use judge::{Exception, Judge, TooLarge};
 pub use policy::{

@@ -227,18 +227,23 @@ impl Watch {
     }
 
     fn look_at(&mut self, pid: u32, seen: Instant) {
-        let found = self.sampler.at_exec(pid);
+        let judge = &self.judge;
+        let found = self
+            .sampler
+            .at_exec(pid, |glimpse| judge.is_plain(&glimpse));
         self.counters.add(|f| {
             f.execs += 1;
             f.checked += u64::from(found.is_some());
         });
-        let Some((student, mut snapshot)) = found else {
+        let Some((student, snapshot)) = found else {
             return;
         };
         *self.started.entry(student).or_default() += 1;
-        Sampler::take_seats(&mut snapshot, &self.seats);
-        let findings = self.judge.at_exec(&snapshot);
-        self.answer(findings, seen);
+        if let Some(mut snapshot) = snapshot {
+            Sampler::take_seats(&mut snapshot, &self.seats);
+            let findings = self.judge.at_exec(&snapshot);
+            self.answer(findings, seen);
+        }
     }
 
     /// Everything that runs now, and what the rules say of it.
