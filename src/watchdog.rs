@@ -1,6 +1,7 @@
 //! Stops abuse of seats: sees every process of a student, judges by pure rules, and stops what is
 //! certain with evidence of it. What belongs to anybody else is never touched.
 
+mod activity;
 mod answer;
 mod cage;
 mod connector;
@@ -26,6 +27,7 @@ mod told;
 mod watch;
 mod words;
 
+pub use activity::Activity;
 pub use answer::Mode;
 pub use counters::{Counters, Figures};
 pub use evidence::{Described, Kept, Report, report as report_of};

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::activity::Activity;
 use super::answer::{Answers, Mode};
 use super::connector::{Connector, Heard};
 use super::counters::Counters;
@@ -63,6 +64,7 @@ pub struct Watch {
     connector: Option<Connector>,
     hands: Arc<Hands>,
     answers: Answers,
+    activity: Activity,
     counters: Arc<Counters>,
     proc: Proc,
     seats: BTreeMap<Student, Seat>,
@@ -99,6 +101,7 @@ impl Watch {
         Ok(Watch {
             judge: judge.map_err(|e| Error::Policy(e.to_string()))?,
             answers: Answers::new(Arc::clone(&hands), settings.mode),
+            activity: Activity::new(Arc::clone(&hands.hub)),
             proc: Proc::open()?,
             settings,
             read_policy,
@@ -120,6 +123,7 @@ impl Watch {
     pub fn run(&mut self, wishes: &Wishes) -> Result<(), Error> {
         self.listen();
         self.take_up();
+        self.activity.go_on();
         let mut next = Instant::now();
         while !wishes.stop.load(Ordering::SeqCst) {
             if wishes.reload.swap(false, Ordering::SeqCst) {
@@ -286,7 +290,10 @@ impl Watch {
         }
         self.seats_at = Some(Instant::now());
         match (self.hands.seats)() {
-            Ok(seats) => self.seats = seats,
+            Ok(mut seats) => {
+                self.activity.note_in(&mut seats);
+                self.seats = seats;
+            }
             Err(fault) => tracing::error!("who has which seat is not known: {}", fault.chain()),
         }
         let now = exceptions(&self.hands);
@@ -346,6 +353,7 @@ impl Watch {
 
     /// One look for people, and one before it that shows what computes.
     pub fn once(&mut self) -> Result<(Vec<Finding>, Policy), Error> {
+        self.activity.ask();
         self.ask_for_seats();
         self.judge_now()?;
         std::thread::sleep(self.settings.interval);
