@@ -85,9 +85,18 @@ mod tests {
         for text in ["2026-12-31T23:59:59.999000Z", "2026-12-31T23:59:59.999999Z"] {
             assert_eq!(Time::from_iso(text), Some(Time(1_798_761_599_999)));
         }
-        assert_eq!(Time::from_iso("2000-02-29T00:00:00Z"), Some(Time(951_782_400_000)));
+        assert_eq!(
+            Time::from_iso("2000-02-29T00:00:00Z"),
+            Some(Time(951_782_400_000))
+        );
         // Without a zone it is nobody's time.
-        for text in ["", "2026-12-31", "2026-12-31T23:59:59", "2026-13-01T00:00:00Z", "never"] {
+        for text in [
+            "",
+            "2026-12-31",
+            "2026-12-31T23:59:59",
+            "2026-13-01T00:00:00Z",
+            "never",
+        ] {
             assert_eq!(Time::from_iso(text), None, "{text}");
         }
     }

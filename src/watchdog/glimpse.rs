@@ -3,15 +3,16 @@
 
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::os::fd::OwnedFd;
 
-use rustix::fs::{AtFlags, StatxFlags, statx};
+use rustix::fs::{AtFlags, StatxFlags, fstat, statx};
 use rustix::io::read;
 
 use super::procfs::{MOST_ARGV, Proc};
 
 const REMEMBERED: usize = 4096;
 
-/// A program of root's, in bytes as they are.
+/// A program of root's that a student runs, in bytes as they are.
 #[derive(Debug, Clone, Copy)]
 pub struct Glimpse<'a> {
     /// The last part of its file's path.
@@ -20,6 +21,16 @@ pub struct Glimpse<'a> {
     pub name: &'a [u8],
     /// Its arguments with a zero after each.
     pub argv: &'a [u8],
+}
+
+/// What is at a pid.
+#[derive(Debug)]
+pub enum Seen<'a> {
+    Gone,
+    /// Effective uid, and what it runs.
+    Roots(u32, Glimpse<'a>),
+    /// What has to be looked at closely.
+    Other,
 }
 
 /// Mount, device, inode, and when it was changed; to be renamed is a change, too.
@@ -45,8 +56,25 @@ impl Default for Programs {
 }
 
 impl Programs {
-    /// None when it is not root's, or cannot be seen.
-    pub fn glimpse(&mut self, proc: &Proc, pid: u32) -> Option<Glimpse<'_>> {
+    /// Only if `is_student` says so of its effective uid more is read. Its real uid may be another
+    /// one, which is dear to read.
+    pub fn look(&mut self, proc: &Proc, pid: u32, is_student: impl Fn(u32) -> bool) -> Seen<'_> {
+        let Ok(comm) = proc.open_file(self.path(pid, "comm")) else {
+            return Seen::Gone;
+        };
+        // What others may not look at is root's; so is nothing that students usually run.
+        match fstat(&comm).map(|stat| stat.st_uid) {
+            Ok(uid) if is_student(uid) => match self.glimpse(proc, pid, comm) {
+                Some(glimpse) => Seen::Roots(uid, glimpse),
+                None => Seen::Other,
+            },
+            _ => Seen::Other,
+        }
+    }
+
+    /// None when its program is not root's, or cannot be seen.
+    fn glimpse(&mut self, proc: &Proc, pid: u32, comm: OwnedFd) -> Option<Glimpse<'_>> {
+        let name = read(comm, &mut self.name).ok()?;
         let file = roots(proc, self.path(pid, "exe"))?;
         if !self.names.contains_key(&file) {
             if self.names.len() > REMEMBERED {
@@ -60,8 +88,6 @@ impl Programs {
             let name = path.file_name().unwrap_or_default();
             self.names.insert(file, name.as_encoded_bytes().into());
         }
-        let opened = proc.open_file(self.path(pid, "comm")).ok()?;
-        let name = read(opened, &mut self.name).ok()?;
         let opened = proc.open_file(self.path(pid, "cmdline")).ok()?;
         let argv = read(opened, &mut self.argv[..]).ok()?;
         Some(Glimpse {
@@ -100,18 +126,26 @@ mod tests {
     #[test]
     fn a_program_of_roots_is_seen_as_it_is_and_nobody_elses() {
         let proc = Proc::open().unwrap();
+        let own = rustix::process::geteuid().as_raw();
         let mut programs = Programs::default();
         for _ in 0..2 {
             let mut command = Command::new("/usr/bin/sleep");
             let mut child = command.arg("60").stdin(Stdio::null()).spawn().unwrap();
             // The child has executed its program when this comes back.
-            let seen = programs.glimpse(&proc, child.id()).unwrap();
-            assert_eq!(seen.file, b"sleep");
-            assert_eq!(seen.name, b"sleep");
-            assert_eq!(seen.argv, b"/usr/bin/sleep\x0060\0");
+            match programs.look(&proc, child.id(), |uid| uid == own) {
+                Seen::Roots(uid, glimpse) => {
+                    assert_eq!((uid, glimpse.file), (own, &b"sleep"[..]));
+                    assert_eq!(glimpse.name, b"sleep");
+                    assert_eq!(glimpse.argv, b"/usr/bin/sleep\x0060\0");
+                }
+                other => panic!("{other:?}"),
+            }
+            let other = programs.look(&proc, child.id(), |uid| uid != own);
+            assert!(matches!(other, Seen::Other), "{other:?}");
             child.kill().unwrap();
             child.wait().unwrap();
-            assert!(programs.glimpse(&proc, child.id()).is_none());
+            let gone = programs.look(&proc, child.id(), |_| true);
+            assert!(matches!(gone, Seen::Gone), "{gone:?}");
         }
         assert_eq!(programs.names.len(), 1);
     }

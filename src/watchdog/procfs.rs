@@ -163,13 +163,6 @@ impl Proc {
         self.process_of(pid, status)
     }
 
-    /// The effective uid, to which the kernel gives the directory of a process.
-    pub fn effective_uid(&self, pid: u32) -> Option<u32> {
-        let flags = AtFlags::STATX_DONT_SYNC;
-        let stat = statx(&self.dir, pid.to_string(), flags, StatxFlags::UID).ok()?;
-        Some(stat.stx_uid)
-    }
-
     /// What it runs, whose it is and where it comes from, when its status has just been read.
     pub fn started(&self, pid: u32, status: Status) -> Option<Process> {
         let handle = self.open_stat(pid).ok()?;

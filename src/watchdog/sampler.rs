@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use super::glimpse::{Glimpse, Programs};
+use super::glimpse::{Glimpse, Programs, Seen};
 use super::hashes::Hashes;
 use super::process::Process;
 use super::procfs::{Proc, since_boot};
@@ -296,9 +296,13 @@ impl Sampler {
         pid: u32,
         is_plain: impl Fn(Glimpse) -> bool,
     ) -> Option<(Student, Option<Snapshot>)> {
-        let uid = self.proc.effective_uid(pid)?;
-        if self.uids.student(uid).is_some()
-            && self.programs.glimpse(&self.proc, pid).is_some_and(is_plain)
+        let is_student = |uid| self.uids.student(uid).is_some();
+        let plain = match self.programs.look(&self.proc, pid, is_student) {
+            Seen::Gone => return None,
+            Seen::Roots(uid, glimpse) => is_plain(glimpse).then_some(uid),
+            Seen::Other => None,
+        };
+        if let Some(uid) = plain
             && let Some(student) = self.is_students(uid)
         {
             self.wake(pid);

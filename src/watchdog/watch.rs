@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::activity::Activity;
 use super::answer::{Answers, Mode};
-use super::connector::{Connector, Heard};
+use super::connector::{Connector, Heard, WAIT};
 use super::counters::Counters;
 use super::evidence;
 use super::finding::Finding;
@@ -129,7 +129,7 @@ impl Watch {
             if wishes.reload.swap(false, Ordering::SeqCst) {
                 self.reload();
             }
-            let missed = self.hear_all(next)?;
+            let missed = self.hear_some(next)?;
             let soonest = next - self.settings.interval * 3 / 4;
             if Instant::now() >= next || missed && Instant::now() >= soonest {
                 self.look_at_all()?;
@@ -195,28 +195,20 @@ impl Watch {
     }
 
     /// Waits for execs until `until`, and looks at those that came. True when some were missed.
-    fn hear_all(&mut self, until: Instant) -> io::Result<bool> {
+    fn hear_some(&mut self, until: Instant) -> io::Result<bool> {
         let pause = until.saturating_duration_since(Instant::now());
-        let Some(connector) = &self.connector else {
+        let Some(connector) = &mut self.connector else {
             std::thread::sleep(pause.min(Duration::from_millis(100)));
             return Ok(false);
         };
-        let timeout = Timespec {
-            tv_sec: i64::try_from(pause.as_secs()).unwrap_or(1),
-            tv_nsec: pause.subsec_nanos().into(),
+        // What is late already is not to keep all execs waiting.
+        let (mut heard, most) = match pause < WAIT {
+            true => (hear_within(connector, pause)?, AT_ONCE),
+            false => (connector.wait()?, 1),
         };
-        let mut ready = [PollFd::from_borrowed_fd(connector.as_fd(), PollFlags::IN)];
-        match poll(&mut ready, Some(&timeout)) {
-            Ok(0) | Err(rustix::io::Errno::INTR) => return Ok(false),
-            Ok(_) => {}
-            Err(e) => return Err(e.into()),
-        }
         let mut missed = false;
-        for _ in 0..AT_ONCE {
-            let Some(connector) = &mut self.connector else {
-                break;
-            };
-            match connector.hear()? {
+        for left in (0..most).rev() {
+            match heard {
                 Heard::Exec(pid) => self.look_at(pid, Instant::now()),
                 Heard::Other => {}
                 Heard::Missed(count) => {
@@ -225,6 +217,10 @@ impl Watch {
                     tracing::warn!("{count} events were missed; looking at everything");
                 }
                 Heard::Nothing => break,
+            }
+            match &mut self.connector {
+                Some(connector) if left > 0 => heard = connector.hear()?,
+                _ => break,
             }
         }
         Ok(missed)
@@ -361,6 +357,20 @@ impl Watch {
         self.answer(findings.clone(), Instant::now());
         self.answers.finish(PATIENCE * 6);
         Ok((findings, self.judge.policy().clone()))
+    }
+}
+
+/// One event, if it comes before the pause is over.
+fn hear_within(connector: &mut Connector, pause: Duration) -> io::Result<Heard> {
+    let timeout = Timespec {
+        tv_sec: i64::try_from(pause.as_secs()).unwrap_or(1),
+        tv_nsec: pause.subsec_nanos().into(),
+    };
+    let mut ready = [PollFd::from_borrowed_fd(connector.as_fd(), PollFlags::IN)];
+    match poll(&mut ready, Some(&timeout)) {
+        Ok(0) | Err(rustix::io::Errno::INTR) => Ok(Heard::Nothing),
+        Ok(_) => connector.hear(),
+        Err(e) => Err(e.into()),
     }
 }
 

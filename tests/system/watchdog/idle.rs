@@ -13,7 +13,10 @@ const LOG: &str = "/run/watchdog.log";
 fn watch() -> Child {
     let log = fs::File::create(LOG).unwrap();
     let mut command = Command::new("/run/wod");
-    command.arg("watchdog").stdin(Stdio::null()).stdout(Stdio::null());
+    command
+        .arg("watchdog")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
     command.stderr(log).spawn().unwrap()
 }
 
@@ -28,7 +31,10 @@ fn look(backend: &Backend) -> (Vec<Value>, String) {
     let text = String::from_utf8(output.stdout).unwrap();
     let all = text.lines().map(|line| serde_json::from_str(line).unwrap());
     let idle = all.filter(|finding: &Value| finding["rule"] == "idle");
-    (idle.collect(), String::from_utf8_lossy(&output.stderr).into())
+    (
+        idle.collect(),
+        String::from_utf8_lossy(&output.stderr).into(),
+    )
 }
 
 #[test]
@@ -50,7 +56,10 @@ fn a_server_that_nobody_uses_is_found_while_the_hub_answers() {
         });
         assert_eq!(found["student"], 12, "{found}");
         let sentence = found["sentence"].as_str().unwrap();
-        assert!(sentence.contains("a server that nobody has used for"), "{found}");
+        assert!(
+            sentence.contains("a server that nobody has used for"),
+            "{found}"
+        );
 
         let mut watchdog = watch();
         wait_for(30, "line about an idle server", || {
@@ -74,7 +83,10 @@ fn a_server_that_nobody_uses_is_found_while_the_hub_answers() {
             let status: Value = serde_json::from_slice(&status.stdout).ok()?;
             (status["pid"] == watchdog.id() && status["samples"].as_u64()? > 10).then_some(())
         });
-        assert_eq!((said("rule idle says nothing"), said("idle (notice")), (1, 0));
+        assert_eq!(
+            (said("rule idle says nothing"), said("idle (notice")),
+            (1, 0)
+        );
         watchdog.kill().unwrap();
         watchdog.wait().unwrap();
     });
