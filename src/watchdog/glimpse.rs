@@ -56,13 +56,13 @@ impl Default for Programs {
 }
 
 impl Programs {
-    /// Only if `is_student` says so of its effective uid more is read. Its real uid may be another
-    /// one, which is dear to read.
+    /// Reads more only if `is_student` says so of its effective uid. Its real uid, which is dear to
+    /// read, may be another one: nobody can be blamed for what is seen here.
     pub fn look(&mut self, proc: &Proc, pid: u32, is_student: impl Fn(u32) -> bool) -> Seen<'_> {
         let Ok(comm) = proc.open_file(self.path(pid, "comm")) else {
             return Seen::Gone;
         };
-        // What others may not look at is root's; so is nothing that students usually run.
+        // Where others may not look into the process, its files are root's.
         match fstat(&comm).map(|stat| stat.st_uid) {
             Ok(uid) if is_student(uid) => match self.glimpse(proc, pid, comm) {
                 Some(glimpse) => Seen::Roots(uid, glimpse),
