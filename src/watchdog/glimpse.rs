@@ -124,6 +124,7 @@ mod tests {
     use std::process::{Command, Stdio};
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test starts what it looks at")]
     fn a_program_of_roots_is_seen_as_it_is_and_nobody_elses() {
         let proc = Proc::open().unwrap();
         let own = rustix::process::geteuid().as_raw();
