@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::domain::{AskedWorkshop, Participant, Secret, Student, Workshop, WorkshopName};
+use crate::domain::{AskedWorkshop, Participant, Secret, Student, Time, Workshop, WorkshopName};
 
 /// What to do about a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,6 +161,9 @@ pub trait Hub: Send + Sync {
 
     /// What the hub still has of the student, one line each: servers and tokens.
     fn leftovers(&self, student: Student) -> Result<Vec<String>, Fault>;
+
+    /// When each student that has a server was last seen to use one; None when there is no hub.
+    fn last_activity(&self) -> Result<Option<BTreeMap<Student, Time>>, Fault>;
 
     /// Whether the hub answers at all; for `wod status`.
     fn check(&self) -> Result<(), Fault>;

@@ -1,12 +1,14 @@
 //! Stops abuse of seats: sees every process of a student, judges by pure rules, and stops what is
 //! certain with evidence of it. What belongs to anybody else is never touched.
 
+mod activity;
 mod answer;
 mod cage;
 mod connector;
 mod counters;
 mod evidence;
 mod finding;
+mod glimpse;
 mod hashes;
 mod history;
 mod judge;
@@ -25,10 +27,12 @@ mod told;
 mod watch;
 mod words;
 
+pub use activity::Activity;
 pub use answer::Mode;
 pub use counters::{Counters, Figures};
 pub use evidence::{Described, Kept, Report, report as report_of};
 pub use finding::{Finding, Level, Rule};
+pub use glimpse::Glimpse;
 pub use history::History;
 pub use judge::{Exception, Judge, TooLarge};
 pub use policy::{

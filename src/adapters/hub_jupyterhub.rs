@@ -3,7 +3,7 @@
 
 mod crowd;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use ureq::http::{HeaderValue, Method, Request, header};
 
 pub use crowd::CHUNK;
 
-use crate::domain::{Secret, Student, quoted};
+use crate::domain::{Secret, Student, Time, quoted};
 use crate::ports::{Fault, Hub, Progress};
 
 /// Soon enough that a participant does not notice.
@@ -410,6 +410,10 @@ impl Hub for JupyterHub {
             lines.push(format!("hub token {}", token["id"].as_str().unwrap_or("?")));
         }
         Ok(lines)
+    }
+
+    fn last_activity(&self) -> Result<Option<BTreeMap<Student, Time>>, Fault> {
+        self.activity().map(Some)
     }
 
     fn check(&self) -> Result<(), Fault> {

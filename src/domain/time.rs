@@ -19,6 +19,12 @@ impl Time {
         Time(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 
+    /// Of `2026-01-31T12:00:05.123456Z`, as programs write it; None of anything else.
+    pub fn from_iso(text: &str) -> Option<Time> {
+        let time: jiff::Timestamp = text.parse().ok()?;
+        Some(Time(time.as_millisecond()))
+    }
+
     /// Zero when `earlier` is in fact later (a clock set back).
     pub fn since(self, earlier: Time) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
@@ -72,6 +78,27 @@ mod tests {
         assert_eq!(Time(0).to_string(), "1970-01-01 00:00:00Z");
         assert_eq!(Time(951_782_400_000).to_string(), "2000-02-29 00:00:00Z");
         assert_eq!(Time(1_798_761_599_999).to_string(), "2026-12-31 23:59:59Z");
+    }
+
+    #[test]
+    fn read_as_programs_write_it() {
+        for text in ["2026-12-31T23:59:59.999000Z", "2026-12-31T23:59:59.999999Z"] {
+            assert_eq!(Time::from_iso(text), Some(Time(1_798_761_599_999)));
+        }
+        assert_eq!(
+            Time::from_iso("2000-02-29T00:00:00Z"),
+            Some(Time(951_782_400_000))
+        );
+        // Without a zone it is nobody's time.
+        for text in [
+            "",
+            "2026-12-31",
+            "2026-12-31T23:59:59",
+            "2026-13-01T00:00:00Z",
+            "never",
+        ] {
+            assert_eq!(Time::from_iso(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::netlink::{self, SocketAddrNetlink};
@@ -26,6 +27,9 @@ const EVENT: usize = HEADERS + 16;
 
 /// Room for the execs of seconds in which nobody reads: about 800 bytes of it for each.
 const BUFFER: usize = 32 << 20;
+
+/// For so long `wait` waits.
+pub const WAIT: Duration = Duration::from_millis(100);
 
 /// One open connector.
 pub struct Connector {
@@ -50,14 +54,13 @@ pub enum Heard {
 impl Connector {
     /// Fails where there is none: within a pid or network namespace, or without CAP_NET_ADMIN.
     pub fn open() -> io::Result<Connector> {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let kind = SocketType::DGRAM;
         let socket = socket_with(
             AddressFamily::NETLINK,
-            kind,
-            flags,
+            SocketType::DGRAM,
+            SocketFlags::CLOEXEC,
             Some(netlink::CONNECTOR),
         )?;
+        sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(WAIT))?;
         let _ = sockopt::set_socket_recv_buffer_size_force(&socket, BUFFER);
         bind(&socket, &SocketAddrNetlink::new(0, PROC))?;
         let own = SocketAddrNetlink::try_from(getsockname(&socket)?)?;
@@ -93,7 +96,7 @@ impl Connector {
     /// a socket, and nothing will ever come.
     fn is_answered(&self) -> io::Result<()> {
         let mut bytes = [0; 256];
-        match recvfrom(&self.socket, &mut bytes[..], RecvFlags::empty()) {
+        match recvfrom(&self.socket, &mut bytes[..], RecvFlags::DONTWAIT) {
             Ok(_) => Ok(()),
             Err(Errno::AGAIN) => Err(io::Error::other(
                 "the kernel does not answer; this is not its first pid and network namespace",
@@ -104,8 +107,17 @@ impl Connector {
 
     /// Takes one event; never waits.
     pub fn hear(&mut self) -> io::Result<Heard> {
+        self.take(RecvFlags::DONTWAIT)
+    }
+
+    /// Takes one event, and waits for it: a poll before each would cost as much as the event.
+    pub fn wait(&mut self) -> io::Result<Heard> {
+        self.take(RecvFlags::empty())
+    }
+
+    fn take(&mut self, flags: RecvFlags) -> io::Result<Heard> {
         let mut bytes = [0; 256];
-        match recvfrom(&self.socket, &mut bytes[..], RecvFlags::empty()) {
+        match recvfrom(&self.socket, &mut bytes[..], flags) {
             Ok((length, _, from)) if is_kernels(from.as_ref()) => Ok(event(&bytes[..length])),
             Ok(_) => Ok(Heard::Other),
             Err(Errno::AGAIN) => Ok(Heard::Nothing),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::finding::{Finding, Level, Rule};
+use super::glimpse::Glimpse;
 use super::history::History;
 use super::policy::Policy;
 use super::rules;
@@ -50,6 +51,13 @@ impl Judge {
 
     pub fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// Whether `at_exec` has nothing to say of a program of root's that looks like this: of those
+    /// only listed words say anything.
+    pub fn is_plain(&self, program: &Glimpse) -> bool {
+        let texts = [program.file, program.name, program.argv];
+        !texts.iter().any(|text| self.words.may_hit(text))
     }
 
     /// What can be said at the moment a program starts: the snapshot has that process, its

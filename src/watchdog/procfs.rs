@@ -11,7 +11,9 @@ use rustix::io::{pread, read};
 use super::process::{Exe, Process, ProcessId};
 
 /// As much of the arguments as is kept, in bytes.
-const MOST_ARGV: usize = 4096;
+pub const MOST_ARGV: usize = 4096;
+/// Most files of /proc are smaller.
+const SMALL: usize = 4096;
 
 /// The open /proc of this host.
 #[derive(Debug)]
@@ -86,9 +88,13 @@ impl Proc {
     /// All of a small file.
     pub fn text(&self, path: &str, most: usize) -> io::Result<Vec<u8>> {
         let file = self.open_file(path)?;
-        let mut bytes = vec![0; most];
+        // Room for all that may come would be mapped anew each time, or kept for ever.
+        let mut bytes = vec![0; most.min(SMALL)];
         let mut length = 0;
         while length < most {
+            if length == bytes.len() {
+                bytes.resize(most.min(length * 2), 0);
+            }
             match read(&file, &mut bytes[length..])? {
                 0 => break,
                 more => length += more,
@@ -193,10 +199,12 @@ impl Proc {
     }
 
     pub fn argv(&self, pid: u32) -> Vec<String> {
-        let bytes = self
-            .text(&format!("{pid}/cmdline"), MOST_ARGV)
-            .unwrap_or_default();
-        let bytes = bytes.strip_suffix(&[0]).unwrap_or(&bytes);
+        let mut bytes = [0; MOST_ARGV];
+        let file = self.open_file(&format!("{pid}/cmdline"));
+        // All there is comes with one read.
+        let length = file.map_or(0, |file| read(&file, &mut bytes).unwrap_or(0));
+        let bytes = &bytes[..length];
+        let bytes = bytes.strip_suffix(&[0]).unwrap_or(bytes);
         if bytes.is_empty() {
             return Vec::new();
         }

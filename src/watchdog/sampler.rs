@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
+use super::glimpse::{Glimpse, Programs, Seen};
 use super::hashes::Hashes;
 use super::process::Process;
 use super::procfs::{Proc, since_boot};
@@ -36,6 +37,7 @@ pub struct Sampler {
     known: HashMap<u32, Known>,
     processes: Vec<Process>,
     students: BTreeMap<u32, Student>,
+    programs: Programs,
     hashes: Hashes,
     wants_hashes: bool,
     turn: u64,
@@ -69,6 +71,7 @@ impl Sampler {
             known: HashMap::new(),
             processes: Vec::new(),
             students: BTreeMap::new(),
+            programs: Programs::default(),
             hashes: Hashes::default(),
             wants_hashes: false,
             turn: 0,
@@ -285,15 +288,30 @@ impl Sampler {
         Some(student)
     }
 
-    /// A process that has just started its program, with its ancestors as they were last seen;
-    /// None when it is not a student's, or gone. What rules about programs do not ask is not read.
-    pub fn at_exec(&mut self, pid: u32) -> Option<(Student, Snapshot)> {
+    /// A process that has just started its program: whose it is, and itself with its ancestors as
+    /// they were last seen, unless it is root's program and `is_plain`. None when it is not a
+    /// student's, or gone. What rules about programs do not ask is not read.
+    pub fn at_exec(
+        &mut self,
+        pid: u32,
+        is_plain: impl Fn(Glimpse) -> bool,
+    ) -> Option<(Student, Option<Snapshot>)> {
+        let is_student = |uid| self.uids.student(uid).is_some();
+        let plain = match self.programs.look(&self.proc, pid, is_student) {
+            Seen::Gone => return None,
+            Seen::Roots(uid, glimpse) => is_plain(glimpse).then_some(uid),
+            Seen::Other => None,
+        };
+        if let Some(uid) = plain
+            && let Some(student) = self.is_students(uid)
+        {
+            self.wake(pid);
+            return Some((student, None));
+        }
         let status = self.proc.status(pid)?;
         self.uids.student(status.uid)?;
         let student = self.is_students(status.uid)?;
-        if let Some(known) = self.known.get_mut(&pid) {
-            known.idle = 0;
-        }
+        self.wake(pid);
         let mut process = self.proc.started(pid, status)?;
         if self.wants_hashes {
             self.hashes.fill(&self.proc, &mut process);
@@ -311,7 +329,15 @@ impl Sampler {
         let uids = processes.iter().map(|process| process.uid);
         let students = uids.filter_map(|uid| Some((uid, *self.students.get(&uid)?)));
         let students = students.collect();
-        Some((student, self.snapshot(since_boot(), processes, students)))
+        let snapshot = self.snapshot(since_boot(), processes, students);
+        Some((student, Some(snapshot)))
+    }
+
+    /// What runs another program does something.
+    fn wake(&mut self, pid: u32) {
+        if let Some(known) = self.known.get_mut(&pid) {
+            known.idle = 0;
+        }
     }
 
     fn ancestor(&mut self, pid: u32) -> Option<Process> {

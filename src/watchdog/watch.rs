@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::activity::Activity;
 use super::answer::{Answers, Mode};
-use super::connector::{Connector, Heard};
+use super::connector::{Connector, Heard, WAIT};
 use super::counters::Counters;
 use super::evidence;
 use super::finding::Finding;
@@ -63,6 +64,7 @@ pub struct Watch {
     connector: Option<Connector>,
     hands: Arc<Hands>,
     answers: Answers,
+    activity: Activity,
     counters: Arc<Counters>,
     proc: Proc,
     seats: BTreeMap<Student, Seat>,
@@ -99,6 +101,7 @@ impl Watch {
         Ok(Watch {
             judge: judge.map_err(|e| Error::Policy(e.to_string()))?,
             answers: Answers::new(Arc::clone(&hands), settings.mode),
+            activity: Activity::new(Arc::clone(&hands.hub)),
             proc: Proc::open()?,
             settings,
             read_policy,
@@ -120,12 +123,13 @@ impl Watch {
     pub fn run(&mut self, wishes: &Wishes) -> Result<(), Error> {
         self.listen();
         self.take_up();
+        self.activity.go_on();
         let mut next = Instant::now();
         while !wishes.stop.load(Ordering::SeqCst) {
             if wishes.reload.swap(false, Ordering::SeqCst) {
                 self.reload();
             }
-            let missed = self.hear_all(next)?;
+            let missed = self.hear_some(next)?;
             let soonest = next - self.settings.interval * 3 / 4;
             if Instant::now() >= next || missed && Instant::now() >= soonest {
                 self.look_at_all()?;
@@ -191,28 +195,20 @@ impl Watch {
     }
 
     /// Waits for execs until `until`, and looks at those that came. True when some were missed.
-    fn hear_all(&mut self, until: Instant) -> io::Result<bool> {
+    fn hear_some(&mut self, until: Instant) -> io::Result<bool> {
         let pause = until.saturating_duration_since(Instant::now());
-        let Some(connector) = &self.connector else {
+        let Some(connector) = &mut self.connector else {
             std::thread::sleep(pause.min(Duration::from_millis(100)));
             return Ok(false);
         };
-        let timeout = Timespec {
-            tv_sec: i64::try_from(pause.as_secs()).unwrap_or(1),
-            tv_nsec: pause.subsec_nanos().into(),
+        // What is late already is not to keep all execs waiting.
+        let (mut heard, most) = match pause < WAIT {
+            true => (hear_within(connector, pause)?, AT_ONCE),
+            false => (connector.wait()?, 1),
         };
-        let mut ready = [PollFd::from_borrowed_fd(connector.as_fd(), PollFlags::IN)];
-        match poll(&mut ready, Some(&timeout)) {
-            Ok(0) | Err(rustix::io::Errno::INTR) => return Ok(false),
-            Ok(_) => {}
-            Err(e) => return Err(e.into()),
-        }
         let mut missed = false;
-        for _ in 0..AT_ONCE {
-            let Some(connector) = &mut self.connector else {
-                break;
-            };
-            match connector.hear()? {
+        for left in (0..most).rev() {
+            match heard {
                 Heard::Exec(pid) => self.look_at(pid, Instant::now()),
                 Heard::Other => {}
                 Heard::Missed(count) => {
@@ -222,23 +218,32 @@ impl Watch {
                 }
                 Heard::Nothing => break,
             }
+            match &mut self.connector {
+                Some(connector) if left > 0 => heard = connector.hear()?,
+                _ => break,
+            }
         }
         Ok(missed)
     }
 
     fn look_at(&mut self, pid: u32, seen: Instant) {
-        let found = self.sampler.at_exec(pid);
+        let judge = &self.judge;
+        let found = self
+            .sampler
+            .at_exec(pid, |glimpse| judge.is_plain(&glimpse));
         self.counters.add(|f| {
             f.execs += 1;
             f.checked += u64::from(found.is_some());
         });
-        let Some((student, mut snapshot)) = found else {
+        let Some((student, snapshot)) = found else {
             return;
         };
         *self.started.entry(student).or_default() += 1;
-        Sampler::take_seats(&mut snapshot, &self.seats);
-        let findings = self.judge.at_exec(&snapshot);
-        self.answer(findings, seen);
+        if let Some(mut snapshot) = snapshot {
+            Sampler::take_seats(&mut snapshot, &self.seats);
+            let findings = self.judge.at_exec(&snapshot);
+            self.answer(findings, seen);
+        }
     }
 
     /// Everything that runs now, and what the rules say of it.
@@ -281,7 +286,10 @@ impl Watch {
         }
         self.seats_at = Some(Instant::now());
         match (self.hands.seats)() {
-            Ok(seats) => self.seats = seats,
+            Ok(mut seats) => {
+                self.activity.note_in(&mut seats);
+                self.seats = seats;
+            }
             Err(fault) => tracing::error!("who has which seat is not known: {}", fault.chain()),
         }
         let now = exceptions(&self.hands);
@@ -341,6 +349,7 @@ impl Watch {
 
     /// One look for people, and one before it that shows what computes.
     pub fn once(&mut self) -> Result<(Vec<Finding>, Policy), Error> {
+        self.activity.ask();
         self.ask_for_seats();
         self.judge_now()?;
         std::thread::sleep(self.settings.interval);
@@ -348,6 +357,20 @@ impl Watch {
         self.answer(findings.clone(), Instant::now());
         self.answers.finish(PATIENCE * 6);
         Ok((findings, self.judge.policy().clone()))
+    }
+}
+
+/// One event, if it comes before the pause is over.
+fn hear_within(connector: &mut Connector, pause: Duration) -> io::Result<Heard> {
+    let timeout = Timespec {
+        tv_sec: i64::try_from(pause.as_secs()).unwrap_or(1),
+        tv_nsec: pause.subsec_nanos().into(),
+    };
+    let mut ready = [PollFd::from_borrowed_fd(connector.as_fd(), PollFlags::IN)];
+    match poll(&mut ready, Some(&timeout)) {
+        Ok(0) | Err(rustix::io::Errno::INTR) => Ok(Heard::Nothing),
+        Ok(_) => connector.hear(),
+        Err(e) => Err(e.into()),
     }
 }
 

@@ -53,6 +53,11 @@ impl Words {
         Ok(Words { searcher, words })
     }
 
+    /// Whether a listed word stands anywhere in the bytes; where none does, there are no hits.
+    pub fn may_hit(&self, bytes: &[u8]) -> bool {
+        self.searcher.is_match(bytes)
+    }
+
     /// The listed words that stand in a text as whole words.
     pub fn hits<'a>(&'a self, text: &'a str) -> impl Iterator<Item = Hit<'a>> {
         self.searcher

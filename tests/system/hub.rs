@@ -1,6 +1,7 @@
 //! The hub adapter against a real JupyterHub with `sys/jupyterhub_config.py`, and against
 //! servers that are none.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -13,7 +14,7 @@ use crate::support::browser::Browser;
 use crate::support::{on_private_host, root, sh, wait_for};
 use wod::adapters::hub_jupyterhub::{Config, JupyterHub};
 use wod::adapters::hub_none::NoHub;
-use wod::domain::{Secret, Student};
+use wod::domain::{Secret, Student, Time};
 use wod::ports::{Disposition, Fault, Hub, Progress};
 
 const HOST: &str = "http://127.0.0.1:8000";
@@ -106,7 +107,8 @@ fn what_is_no_hub_or_a_broken_one_may_pass() {
     ] {
         let hub = hub_at(&stub(answer, delay), "s3cret");
         let began = Instant::now();
-        for result in [hub.start(student(7)), hub.stop(student(7))] {
+        let activity = hub.last_activity().map(|_| Progress::Done);
+        for result in [hub.start(student(7)), hub.stop(student(7)), activity] {
             let fault = result.unwrap_err();
             assert_eq!(fault.disposition, Disposition::Retry, "{fault}");
             assert!(fault.line().contains(expected), "{fault}");
@@ -145,6 +147,7 @@ fn without_a_hub_all_is_done() {
     assert_eq!(NoHub.start(student(7)).unwrap(), Progress::Done);
     assert_eq!(NoHub.stop(student(7)).unwrap(), Progress::Done);
     assert!(NoHub.check().is_ok() && NoHub.login_url().is_none());
+    assert_eq!(NoHub.last_activity().unwrap(), None);
 }
 
 /// A hub with the product's own configuration; `as_whom` comes before its command.
@@ -242,8 +245,11 @@ mod inside {
         tokens_that_are_refused();
         nothing_to_read_for_students();
 
+        assert_eq!(hub.last_activity().unwrap(), Some(BTreeMap::new()));
+        let before = Time::now();
         until_done(|| hub.start(student(7))).unwrap();
         assert!(processes(7).contains("jupyterhub-singleuser"));
+        a_server_that_nobody_uses(&hub, before);
         let began = Instant::now();
         assert_eq!(hub.start(student(7)).unwrap(), Progress::Done);
         assert!(began.elapsed() < Duration::from_secs(1));
@@ -278,6 +284,18 @@ mod inside {
         assert_eq!(open, "");
     }
 
+    /// It was last used when it was started, however much later one asks.
+    fn a_server_that_nobody_uses(hub: &JupyterHub, before: Time) {
+        let used = hub.last_activity().unwrap().unwrap();
+        assert_eq!(used.keys().copied().collect::<Vec<_>>(), [student(7)]);
+        let time = used[&student(7)];
+        assert!(before <= time && time <= Time::now(), "{before} {time}");
+        let idle_from = Time::now();
+        thread::sleep(Duration::from_secs(2));
+        let again = hub.last_activity().unwrap().unwrap()[&student(7)];
+        assert!(time <= again && again <= idle_from, "{time} {again}");
+    }
+
     /// Logs in as a participant would; gives back the browser and a token made meanwhile.
     fn a_participant() -> (Browser, String) {
         assert_eq!(Browser::new(HOST).log_in("student7", "wrong"), 403);
@@ -305,6 +323,7 @@ mod inside {
 
         until_done(|| hub.stop(student(7))).unwrap();
         assert_eq!(processes(7), "");
+        assert_eq!(hub.last_activity().unwrap(), Some(BTreeMap::new()));
         let old = browser.clone();
         assert!(browser.get("/hub/home").path.starts_with("/hub/login"));
         assert!(

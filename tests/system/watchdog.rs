@@ -5,6 +5,8 @@
 mod evasions;
 #[path = "watchdog/honest.rs"]
 mod honest;
+#[path = "watchdog/idle.rs"]
+mod idle;
 #[path = "watchdog/listed.rs"]
 mod listed;
 #[path = "watchdog/others.rs"]

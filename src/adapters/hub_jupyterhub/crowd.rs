@@ -1,12 +1,14 @@
-//! Many hub users at once: listed by the page, made by the hundred. Only names are handled here.
+//! Many hub users at once: listed by the page, made by the hundred.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use ureq::Agent;
 use ureq::http::Method;
 
-use crate::domain::Student;
+use crate::domain::{Student, Time};
 use crate::ports::Fault;
 
 use super::{JupyterHub, unexpected, user_path};
@@ -22,14 +24,26 @@ const PAGED: &str = "application/jupyterhub-pagination+json";
 const MOST: usize = 1_000_000;
 
 #[derive(Deserialize)]
-struct Page {
-    items: Vec<Name>,
+struct Page<T> {
+    items: Vec<T>,
     _pagination: Pagination,
 }
 
 #[derive(Deserialize)]
 struct Name {
     name: String,
+}
+
+#[derive(Deserialize)]
+struct Active {
+    name: String,
+    #[serde(default)]
+    servers: BTreeMap<String, Used>,
+}
+
+#[derive(Deserialize)]
+struct Used {
+    last_activity: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -45,22 +59,45 @@ struct Next {
 impl JupyterHub {
     /// The names of all users that the hub has.
     pub fn user_names(&self) -> Result<BTreeSet<String>, Fault> {
-        let mut names = BTreeSet::new();
+        let all: Vec<Name> = self.users(&self.patient, "")?;
+        Ok(all.into_iter().map(|user| user.name).collect())
+    }
+
+    /// When each student with a server last used one of them, as servers tell the hub every few
+    /// minutes. One whose server is only about to start has not used any.
+    pub(super) fn activity(&self) -> Result<BTreeMap<Student, Time>, Fault> {
+        let all: Vec<Active> = self.users(&self.agent, "state=active&")?;
+        let last = |user: Active| {
+            let servers = user.servers.into_values();
+            let used = servers.filter_map(|server| Time::from_iso(&server.last_activity?));
+            Some((Student::from_account(&user.name)?, used.max()?))
+        };
+        Ok(all.into_iter().filter_map(last).collect())
+    }
+
+    /// All users that fit the query, page by page.
+    fn users<T: DeserializeOwned>(&self, agent: &Agent, query: &str) -> Result<Vec<T>, Fault> {
+        let mut all = Vec::new();
         let mut offset = 0;
         while offset < MOST {
-            let page = self.page(offset)?;
-            names.extend(page.items.into_iter().map(|item| item.name));
+            let page: Page<T> = self.page(agent, query, offset)?;
+            all.extend(page.items);
             match page._pagination.next {
                 Some(next) if next.offset > offset => offset = next.offset,
                 _ => break,
             }
         }
-        Ok(names)
+        Ok(all)
     }
 
-    fn page(&self, offset: usize) -> Result<Page, Fault> {
-        let path = format!("/users?offset={offset}&limit={PAGE}");
-        let answer = self.ask(&self.patient, Method::GET, &path, PAGED, ())?;
+    fn page<T: DeserializeOwned>(
+        &self,
+        agent: &Agent,
+        query: &str,
+        offset: usize,
+    ) -> Result<Page<T>, Fault> {
+        let path = format!("/users?{query}offset={offset}&limit={PAGE}");
+        let answer = self.ask(agent, Method::GET, &path, PAGED, ())?;
         if answer.status != 200 {
             return Err(Fault::retry(format!(
                 "the hub failed at listing its users: {}; see the hub's log",

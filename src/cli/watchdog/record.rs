@@ -1,6 +1,7 @@
 //! `wod watchdog record`: what students' processes do for a while, for `replay`. It looks, and does
 //! nothing to anybody.
 
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -14,8 +15,12 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::cli::{Exit, NotReady, journal_of};
+use crate::domain::Student;
+use crate::ports::Fault;
 use crate::site::Site;
-use crate::watchdog::{Recorder, Sampler, SeatsOf};
+use crate::watchdog::{Activity, Recorder, Sampler, Seat};
+
+type Seats = BTreeMap<Student, Seat>;
 
 const ABOUT: &str = "\
 The file is new, for root alone, and compressed by gzip: arguments of students' programs are in it,
@@ -85,15 +90,23 @@ pub fn run(args: &Args, site: &Site) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Who has which seat; without a journal nobody knows, and rules about seats say nothing.
-fn seats(site: &Site) -> anyhow::Result<Option<SeatsOf>> {
-    match journal_of(site) {
-        Ok(journal) => Ok(Some(site.seats_of(&journal)?)),
+/// Who has which seat, and last used it; without a journal nobody knows, and rules about seats say
+/// nothing.
+fn seats(site: &Site) -> anyhow::Result<Option<impl Fn() -> Result<Seats, Fault>>> {
+    let journal = match journal_of(site) {
+        Ok(journal) => journal,
         Err(e) => {
             eprintln!("wod: the recording knows nothing of seats: {e:#}");
-            Ok(None)
+            return Ok(None);
         }
-    }
+    };
+    let (seats, activity) = (site.seats_of(&journal)?, Activity::new(site.hub()?));
+    activity.go_on();
+    Ok(Some(move || {
+        let mut seats = seats()?;
+        activity.note_in(&mut seats);
+        Ok(seats)
+    }))
 }
 
 fn stopped_by_signals() -> anyhow::Result<Arc<AtomicBool>> {

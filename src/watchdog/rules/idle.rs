@@ -14,7 +14,10 @@ pub fn ask(scene: &Scene) -> Vec<Finding> {
 
 fn of_one(scene: &Scene, group: &[&Subject]) -> Option<Finding> {
     let student = group.first()?.student;
-    let last = scene.seat(student)?.last_activity?;
+    let seat = scene.seat(student)?;
+    let last = seat.last_activity?;
+    // The hub may mean the participant before.
+    let last = seat.since.map_or(last, |since| last.max(since));
     let idle = told::ms(scene.snapshot.now.since(last));
     let limit = told::ms(scene.policy.seats.idle);
     let mut servers: Vec<&Subject> = group.to_vec();

@@ -119,6 +119,7 @@ pub const RAW_FILES: &[(&str, &str)] = &[
         "reads and writes the kernel's control groups",
     ),
     ("src/watchdog/connector.rs", "reads /proc/net/netlink"),
+    ("src/watchdog/glimpse.rs", "reads /proc"),
     ("src/watchdog/procfs.rs", "reads /proc"),
     (
         "src/watchdog/program.rs",

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use wod::domain::{Student, Time};
-use wod::watchdog::{Exe, History, Judge, Level, Policy, Process, ProcessId, Seat, Snapshot};
+use wod::watchdog::{
+    Exe, Glimpse, History, Judge, Level, Policy, Process, ProcessId, Seat, Snapshot,
+};
 
 const UIDBASE: u32 = 2000;
 
@@ -191,6 +193,40 @@ fn check(snapshot: &Snapshot, found: &[wod::watchdog::Finding]) -> Result<(), Te
     Ok(())
 }
 
+/// Whether a program of root's is passed over when it starts.
+fn is_plain(judge: &Judge, process: &Process) -> bool {
+    let argv: String = process
+        .argv
+        .iter()
+        .map(|word| format!("{word}\0"))
+        .collect();
+    judge.is_plain(&Glimpse {
+        file: process.exe.file_name().unwrap_or_default().as_bytes(),
+        name: process.name.as_bytes(),
+        argv: argv.as_bytes(),
+    })
+}
+
+#[test]
+fn honest_programs_of_roots_are_plain() {
+    let judge = strict();
+    let judged = |file, name, argv| judge.is_plain(&Glimpse { file, name, argv });
+    assert!(judged(b"dash", b"sh", b"/bin/sh\0-c\0ls | wc -l\0"));
+    assert!(judged(
+        b"python3.11",
+        b"python3",
+        b"python3\0-m\0ipykernel_launcher\0"
+    ));
+    assert!(judged(b"true", b"\xff\xfe", b""));
+    assert!(!judged(b"xmrig-6", b"true", b"true\0"));
+    assert!(!judged(b"dash", b"XMRig", b"sh\0"));
+    assert!(!judged(
+        b"python3.11",
+        b"python3",
+        b"python3\0-o\0stratum+tcp://x:1\0"
+    ));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
 
@@ -214,6 +250,19 @@ proptest! {
         // A property that nothing could break would prove nothing.
         if !judged(&series.0) && !judged(&series.1) && !judged(&series.2) {
             prop_assert_eq!(certain, 0);
+        }
+    }
+
+    #[test]
+    fn what_is_passed_over_is_never_found(snapshot in snapshot(100_000)) {
+        let judge = strict();
+        let found = judge.at_exec(&snapshot);
+        let found: BTreeSet<ProcessId> = found.into_iter().flat_map(|f| f.processes).collect();
+        for process in &snapshot.processes {
+            // Nobody takes the sum of a program of root's.
+            let is_roots = process.exe.owner == Some(0) && process.exe.sha256.is_none();
+            let is_passed_over = is_roots && is_plain(&judge, process);
+            prop_assert!(!is_passed_over || !found.contains(&process.id), "{process:?}");
         }
     }
 

@@ -1,0 +1,153 @@
+//! A first look at a program that has just started. Nearly all are root's and have no listed word
+//! about them; of those nothing more is read.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{AtFlags, StatxFlags, fstat, statx};
+use rustix::io::read;
+
+use super::procfs::{MOST_ARGV, Proc};
+
+const REMEMBERED: usize = 4096;
+
+/// A program of root's that a student runs, in bytes as they are.
+#[derive(Debug, Clone, Copy)]
+pub struct Glimpse<'a> {
+    /// The last part of its file's path.
+    pub file: &'a [u8],
+    /// What it calls itself.
+    pub name: &'a [u8],
+    /// Its arguments with a zero after each.
+    pub argv: &'a [u8],
+}
+
+/// What is at a pid.
+#[derive(Debug)]
+pub enum Seen<'a> {
+    Gone,
+    /// Effective uid, and what it runs.
+    Roots(u32, Glimpse<'a>),
+    /// What has to be looked at closely.
+    Other,
+}
+
+/// Mount, device, inode, and when it was changed; to be renamed is a change, too.
+type File = (u64, u32, u32, u64, i64, u32);
+
+/// Root's programs, by their files.
+pub struct Programs {
+    names: HashMap<File, Box<[u8]>>,
+    path: String,
+    name: [u8; 64],
+    argv: Box<[u8; MOST_ARGV]>,
+}
+
+impl Default for Programs {
+    fn default() -> Programs {
+        Programs {
+            names: HashMap::new(),
+            path: String::new(),
+            name: [0; 64],
+            argv: Box::new([0; MOST_ARGV]),
+        }
+    }
+}
+
+impl Programs {
+    /// Reads more only if `is_student` says so of its effective uid. Its real uid, which is dear to
+    /// read, may be another one: nobody can be blamed for what is seen here.
+    pub fn look(&mut self, proc: &Proc, pid: u32, is_student: impl Fn(u32) -> bool) -> Seen<'_> {
+        let Ok(comm) = proc.open_file(self.path(pid, "comm")) else {
+            return Seen::Gone;
+        };
+        // Where others may not look into the process, its files are root's.
+        match fstat(&comm).map(|stat| stat.st_uid) {
+            Ok(uid) if is_student(uid) => match self.glimpse(proc, pid, comm) {
+                Some(glimpse) => Seen::Roots(uid, glimpse),
+                None => Seen::Other,
+            },
+            _ => Seen::Other,
+        }
+    }
+
+    /// None when its program is not root's, or cannot be seen.
+    fn glimpse(&mut self, proc: &Proc, pid: u32, comm: OwnedFd) -> Option<Glimpse<'_>> {
+        let name = read(comm, &mut self.name).ok()?;
+        let file = roots(proc, self.path(pid, "exe"))?;
+        if !self.names.contains_key(&file) {
+            if self.names.len() > REMEMBERED {
+                self.names.clear();
+            }
+            let path = proc.link(&self.path).ok()?;
+            if roots(proc, &self.path) != Some(file) {
+                // It has become another program meanwhile.
+                return None;
+            }
+            let name = path.file_name().unwrap_or_default();
+            self.names.insert(file, name.as_encoded_bytes().into());
+        }
+        let opened = proc.open_file(self.path(pid, "cmdline")).ok()?;
+        let argv = read(opened, &mut self.argv[..]).ok()?;
+        Some(Glimpse {
+            file: self.names.get(&file)?,
+            name: self.name[..name].trim_ascii_end(),
+            argv: &self.argv[..argv],
+        })
+    }
+
+    fn path(&mut self, pid: u32, of: &str) -> &str {
+        self.path.clear();
+        let _ = write!(self.path, "{pid}/{of}");
+        &self.path
+    }
+}
+
+fn roots(proc: &Proc, exe: &str) -> Option<File> {
+    let wanted = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
+    let stat = statx(proc, exe, AtFlags::STATX_DONT_SYNC, wanted).ok()?;
+    let file = (
+        stat.stx_mnt_id,
+        stat.stx_dev_major,
+        stat.stx_dev_minor,
+        stat.stx_ino,
+        stat.stx_ctime.tv_sec,
+        stat.stx_ctime.tv_nsec,
+    );
+    (stat.stx_uid == 0).then_some(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test starts what it looks at")]
+    fn a_program_of_roots_is_seen_as_it_is_and_nobody_elses() {
+        let proc = Proc::open().unwrap();
+        let own = rustix::process::geteuid().as_raw();
+        let mut programs = Programs::default();
+        for _ in 0..2 {
+            let mut command = Command::new("/usr/bin/sleep");
+            let mut child = command.arg("60").stdin(Stdio::null()).spawn().unwrap();
+            // The child has executed its program when this comes back.
+            match programs.look(&proc, child.id(), |uid| uid == own) {
+                Seen::Roots(uid, glimpse) => {
+                    assert_eq!((uid, glimpse.file), (own, &b"sleep"[..]));
+                    assert_eq!(glimpse.name, b"sleep");
+                    assert_eq!(glimpse.argv, b"/usr/bin/sleep\x0060\0");
+                }
+                other => panic!("{other:?}"),
+            }
+            let other = programs.look(&proc, child.id(), |uid| uid != own);
+            assert!(matches!(other, Seen::Other), "{other:?}");
+            child.kill().unwrap();
+            child.wait().unwrap();
+            let gone = programs.look(&proc, child.id(), |_| true);
+            assert!(matches!(gone, Seen::Gone), "{gone:?}");
+        }
+        assert_eq!(programs.names.len(), 1);
+    }
+}
