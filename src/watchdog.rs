@@ -3,6 +3,7 @@
 
 mod answer;
 mod cage;
+mod choice;
 mod connector;
 mod counters;
 mod evidence;
@@ -26,6 +27,7 @@ mod watch;
 mod words;
 
 pub use answer::Mode;
+pub use choice::{Case, choose};
 pub use counters::{Counters, Figures};
 pub use evidence::{Described, Kept, Report, report as report_of};
 pub use finding::{Finding, Level, Rule};

@@ -13,3 +13,5 @@ mod others;
 mod resumed;
 #[path = "watchdog/serve.rs"]
 mod serve;
+#[path = "watchdog/tables.rs"]
+mod tables;

@@ -1,6 +1,7 @@
 //! The account of a student whose processes may be stopped and ended: the only kind of account
 //! that the functions for it take. There is no other way to one than through the check.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::domain::{Student, StudentRange};
@@ -26,6 +27,24 @@ pub struct Suspect {
     uids: Uids,
 }
 
+/// A line of passwd.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub name: String,
+    pub uid: u32,
+    pub gid: u32,
+}
+
+impl Entry {
+    fn of(user: &users::User) -> Option<Entry> {
+        Some(Entry {
+            name: user.name().to_str()?.to_owned(),
+            uid: user.uid(),
+            gid: user.primary_group_id(),
+        })
+    }
+}
+
 impl StudentUids {
     /// Whose uid that would be. Nothing but arithmetic: enough to look at a process, and not
     /// enough to touch it.
@@ -43,25 +62,42 @@ impl StudentUids {
         (self.student(uid) == Some(student)).then_some(uid)
     }
 
-    /// None for everybody else, whatever their names and uids look like.
-    pub fn suspect(&self, student: Student) -> Option<Suspect> {
-        let uid = self.uid(student)?;
-        let name = student.account();
-        let by_name = users::get_user_by_name(&name)?;
-        let by_uid = users::get_user_by_uid(uid)?;
-        if by_name.uid() != uid || by_uid.name().to_str() != Some(&name) {
-            return None;
-        }
-        let account = Account {
+    /// The student's account, by what the account files say of its name and of its uid. None for
+    /// everybody else, whatever their names and uids look like.
+    pub fn account(
+        &self,
+        student: Student,
+        by_name: Option<&Entry>,
+        by_uid: Option<&Entry>,
+    ) -> Option<Account> {
+        let (name, uid) = (student.account(), self.uid(student)?);
+        let is_it = |entry: &Entry| entry.name == name && entry.uid == uid;
+        let (_, by_uid) = (by_name.filter(|e| is_it(e))?, by_uid.filter(|e| is_it(e))?);
+        Some(Account {
             name,
             uid,
-            gid: by_uid.primary_group_id(),
-        };
-        let (first, last) = (self.students.first(), self.students.last());
-        let all = self.base + first.number()..=self.base + last.number();
+            gid: by_uid.gid,
+        })
+    }
+
+    /// All of the students' uids.
+    pub fn all(&self) -> RangeInclusive<u32> {
+        let uid = |student: Student| self.base.saturating_add(student.number());
+        uid(self.students.first())..=uid(self.students.last())
+    }
+
+    /// None when there is no such account.
+    pub fn suspect(&self, student: Student) -> Option<Suspect> {
+        let by_name = users::get_user_by_name(&student.account())?;
+        let by_uid = users::get_user_by_uid(self.uid(student)?)?;
+        let account = self.account(
+            student,
+            Entry::of(&by_name).as_ref(),
+            Entry::of(&by_uid).as_ref(),
+        )?;
         Some(Suspect {
             student,
-            uids: Uids::of(&account, &all),
+            uids: Uids::of(&account, &self.all()),
             account,
         })
     }
