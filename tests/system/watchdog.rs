@@ -3,6 +3,8 @@
 
 #[path = "watchdog/evasions.rs"]
 mod evasions;
+#[path = "watchdog/groups.rs"]
+mod groups;
 #[path = "watchdog/honest.rs"]
 mod honest;
 #[path = "watchdog/listed.rs"]
@@ -15,3 +17,5 @@ mod resumed;
 mod serve;
 #[path = "watchdog/tables.rs"]
 mod tables;
+#[path = "watchdog/unit.rs"]
+mod unit;

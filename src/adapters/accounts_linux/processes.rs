@@ -69,7 +69,7 @@ impl Uids {
         }
     }
 
-    fn have(&self, uid: u32) -> bool {
+    pub fn have(&self, uid: u32) -> bool {
         uid == self.own || self.subordinate.iter().any(|range| range.contains(&uid))
     }
 
@@ -195,10 +195,11 @@ fn kill_all(uid: u32) {
     signal_all(uid, Signal::SIGKILL);
 }
 
-/// Stops every process that the account may signal, likewise; where we cannot take the account's
-/// uid, one after the other.
+/// Stops every process that the account may signal, likewise; those of subordinate uids, and all
+/// where we cannot take the account's uid, one after the other.
 pub fn stop_all(uids: &Uids) {
-    if signal_all(uids.own, Signal::SIGSTOP) {
+    let is_done = signal_all(uids.own, Signal::SIGSTOP);
+    if is_done && uids.subordinate.is_empty() {
         return;
     }
     for process in find(uids).unwrap_or_default() {

@@ -112,6 +112,11 @@ impl Suspect {
         self.account.uid
     }
 
+    /// Whether it is the account's own uid, or a subordinate one.
+    pub fn has_uid(&self, uid: u32) -> bool {
+        self.uids.have(uid)
+    }
+
     /// Stops all of its processes in one call of the kernel, as [`Suspect::kill`] ends them.
     pub fn freeze(&self) {
         processes::stop_all(&self.uids);
