@@ -157,7 +157,7 @@ impl Hands {
     ) -> (Vec<Cage>, Vec<u32>) {
         suspect.freeze();
         let mut pids = suspect.pids().unwrap_or_default();
-        let cages = Cage::all(proc, &pids, suspect.uid());
+        let cages = Cage::all(proc, &pids, suspect);
         if !cages.is_empty() {
             incident.done.extend(cages.iter().map(Cage::line));
             self.note(incident);
