@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use wod::domain::{AskedWorkshop, Participant, Student};
-use wod::journal::Journal;
+use wod::journal::{Journal, Letter};
 
 use super::{sh, support, wait_for};
 
@@ -104,7 +104,7 @@ impl Watched {
     }
 
     pub fn journal(&self) -> Journal {
-        Journal::open(Path::new(&format!("{STATE}/private/journal.db"))).unwrap()
+        journal()
     }
 
     /// Gives the seat to the participant, as the local registry has it afterwards.
@@ -238,6 +238,15 @@ impl Watched {
                 .find(|i| i["student"] == student && i["state"] == "done")
         })
     }
+}
+
+fn journal() -> Journal {
+    Journal::open(Path::new(&format!("{STATE}/private/journal.db"))).unwrap()
+}
+
+/// Mail to the admin that is still to be sent.
+pub fn letters() -> Vec<Letter> {
+    journal().letters().unwrap()
 }
 
 impl Drop for Watched {

@@ -1,0 +1,75 @@
+//! Execs that the kernel could not tell of, because nobody read fast enough.
+
+use std::fs;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use crate::support::watched::{POLICY, Watched};
+use crate::support::{among_all_processes, wait_for};
+
+/// What the kernel dropped for the watchdog's socket, by its table: protocol 11, port, drops.
+fn dropped(port: u32) -> u64 {
+    let table = fs::read_to_string("/proc/net/netlink").unwrap();
+    let rows = table
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let own = rows
+        .into_iter()
+        .find(|row| row[1] == "11" && row[2] == port.to_string());
+    own.expect("the watchdog's socket")[8].parse().unwrap()
+}
+
+fn missed(watched: &Watched) -> u64 {
+    let output = watched.wod(&["watchdog", "status", "--json"]);
+    let figures: Value = serde_json::from_slice(&output.stdout).unwrap();
+    figures["missed"].as_u64().unwrap()
+}
+
+#[test]
+fn what_starts_while_events_are_lost_is_found_all_the_same() {
+    among_all_processes(|| {
+        // So seldom that it does not find anything by chance.
+        let watched = Watched::start(POLICY, "WODWATCHINTERVAL: 30");
+        let watchdog = Pid::from_raw(watched.watchdog_id() as i32);
+        let storm = watched.copy(2, "busy");
+        kill(watchdog, Signal::SIGSTOP).unwrap();
+        let mut storms: Vec<_> = (0..4).map(|_| watched.run(2, &storm, &["storm"])).collect();
+        wait_for(140, "lost event", || {
+            let is_ended = storms
+                .iter_mut()
+                .any(|storm| storm.try_wait().unwrap().is_some());
+            if is_ended {
+                // A storm has an end of its own.
+                storms.push(watched.run(2, &storm, &["storm"]));
+                storms.retain_mut(|storm| storm.try_wait().unwrap().is_none());
+            }
+            (dropped(watched.watchdog_id()) > 0).then_some(())
+        });
+        let before = dropped(watched.watchdog_id());
+        let program = watched.copy(1, "xmrig");
+        let mut miner = watched.run(1, &program, &["idle"]);
+        wait_for(10, "loss of what has just started", || {
+            (dropped(watched.watchdog_id()) > before).then_some(())
+        });
+        for storm in &mut storms {
+            let _ = storm.kill();
+            storm.wait().unwrap();
+        }
+        assert!(miner.try_wait().unwrap().is_none());
+        kill(watchdog, Signal::SIGCONT).unwrap();
+        miner.wait().unwrap();
+        let incident = watched.incident(1);
+        assert_eq!(incident["findings"][0]["rule"], "name");
+        let told = wait_for(20, "count", || {
+            Some(missed(&watched)).filter(|count| *count > 0)
+        });
+        assert!(
+            watched
+                .log()
+                .contains("events were missed; looking at everything")
+        );
+        eprintln!("{told} events were missed");
+    });
+}
