@@ -119,6 +119,11 @@ fn what_is_no_recording_is_told_in_one_line() {
             .unwrap();
         };
         write("type", &frame("5", ",\"uid\":-1"));
+        const MOST: &str = "18446744073709551615";
+        write("late", &frame(MOST, ""));
+        for field in ["cpu_ms", "reaped_cpu_ms", "resident"] {
+            write(field, &frame("5", &format!(",\"{field}\":{MOST}")));
+        }
         write("bytes", "{\"at\":\u{1b}[2J}\n");
         for name in fs::read_dir("/run/no").unwrap() {
             let path = name.unwrap().path().display().to_string();
@@ -135,21 +140,22 @@ fn what_is_no_recording_is_told_in_one_line() {
                 "{path}: {said}"
             );
         }
-        // Whatever numbers there are, there is an answer.
-        const MOST: &str = "18446744073709551615";
+        // Whatever else there is in it, there is an answer.
+        const MUCH: &str = "999999999999";
         let mut frames = frame("5", "");
         for field in ["cpu_ms", "reaped_cpu_ms", "resident"] {
-            frames += &frame(MOST, &format!(",\"{field}\":{MOST}"));
+            frames += &frame(MUCH, &format!(",\"{field}\":{MUCH}"));
             frames += &frame("0", &format!(",\"{field}\":0"));
         }
         frames += &frame(
-            MOST,
+            MUCH,
             ",\"nice\":-2147483648,\"threads\":4294967295,\"parent\":7",
         );
         frames += &frame(
             "9",
-            &format!(",\"id\":{{\"pid\":7,\"start\":{MOST}}},\"cpu_ms\":{MOST}"),
+            &format!(",\"id\":{{\"pid\":7,\"start\":{MUCH}}},\"cpu_ms\":{MUCH}"),
         );
+        frames += "{\"at\":10,\"now\":-9223372036854775808,\"cores\":0}\n";
         write("numbers", &frames);
         let output = replay(&["/run/no/numbers"]);
         assert!(output.status.success(), "{output:?}");
