@@ -29,7 +29,7 @@ use files::Wanted;
 use leftovers::Places;
 use open_places::OpenPlaces;
 use passwords::Passwords;
-pub use processes::Uids;
+pub use processes::{Uids, subuid};
 pub use suspect::{Entry, StudentUids, Suspect};
 
 /// uids below are the system's own.

@@ -79,6 +79,11 @@ impl Uids {
     }
 }
 
+/// Its text; a host need not have the file.
+pub fn subuid() -> String {
+    fs::read_to_string("/etc/subuid").unwrap_or_default()
+}
+
 /// `NAME:FIRST:COUNT`, or with the uid for the name.
 fn subordinate(line: &str, account: &Account) -> Option<RangeInclusive<u32>> {
     let mut fields = line.split(':');

@@ -1,6 +1,7 @@
 //! The account of a student whose processes may be stopped and ended: the only kind of account
 //! that the functions for it take. There is no other way to one than through the check.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -84,6 +85,17 @@ impl StudentUids {
     pub fn all(&self) -> RangeInclusive<u32> {
         let uid = |student: Student| self.base.saturating_add(student.number());
         uid(self.students.first())..=uid(self.students.last())
+    }
+
+    /// The students to whom this text of /etc/subuid gives uids beside their own.
+    pub fn with_subordinate(&self, subuid: &str) -> BTreeSet<Student> {
+        let names = subuid.lines().filter_map(|line| line.split(':').next());
+        let number = |name: &str| match name.strip_prefix("student") {
+            Some(number) => Student::new(number.parse().ok()?).ok(),
+            None => self.student(name.parse().ok()?),
+        };
+        let is_ours = |student: &Student| self.students.contains(*student);
+        names.filter_map(number).filter(is_ours).collect()
     }
 
     /// None when there is no such account.
@@ -192,6 +204,14 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn subordinate_uids_are_given_by_name_or_uid() {
+        let text = "student3:1:2\nstudent12x:1:2\nalice:1:2\n2007:1:2\nstudent41:1:2\n\n2100:1:2";
+        let given = uids(2000, "1,40").with_subordinate(text);
+        let numbers: Vec<u32> = given.into_iter().map(Student::number).collect();
+        assert_eq!(numbers, [3, 7]);
     }
 
     #[test]

@@ -146,9 +146,9 @@ fn a_file_system_that_answers_never_keeps_nobody_waiting() {
             .unwrap();
         assert!(!asked.status.success(), "{asked:?}");
         look(&watched);
-        children
-            .iter_mut()
-            .for_each(|child| drop(child.wait().unwrap()));
+        for child in &mut children {
+            child.wait().unwrap();
+        }
         let report = report(&watched);
         let one = described(&report, "xmrig");
         assert_eq!(one["process"]["exe"]["path"], program);
@@ -255,9 +255,9 @@ fn nothing_that_is_shown_is_obeyed_and_no_secret_is_told() {
             });
         }
         look(&watched);
-        children
-            .iter_mut()
-            .for_each(|child| drop(child.wait().unwrap()));
+        for child in &mut children {
+            child.wait().unwrap();
+        }
 
         let id = watched.incident(1)["id"].to_string();
         let shown = watched.wod(&["watchdog", "show", &id]).stdout;
