@@ -23,7 +23,10 @@ pub fn note_evasion(name: &str, took: Duration) {
     let mut text = String::new();
     file.read_to_string(&mut text).unwrap();
     let mut all: BTreeMap<String, f64> = serde_json::from_str(&text).unwrap_or_default();
-    all.insert(name.to_owned(), (took.as_secs_f64() * 100.0).round() / 100.0);
+    all.insert(
+        name.to_owned(),
+        (took.as_secs_f64() * 100.0).round() / 100.0,
+    );
     file.rewind().unwrap();
     file.set_len(0).unwrap();
     file.write_all(&serde_json::to_vec_pretty(&all).unwrap())

@@ -1,6 +1,8 @@
 //! Execs that the kernel could not tell of, because nobody read fast enough.
 
 use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -30,8 +32,10 @@ fn missed(watched: &Watched) -> u64 {
 #[test]
 fn what_starts_while_events_are_lost_is_found_all_the_same() {
     among_all_processes(|| {
-        // So seldom that it does not find anything by chance.
-        let watched = Watched::start(POLICY, "WODWATCHINTERVAL: 30");
+        // So seldom that it finds nothing by chance: when events were missed, it looks a quarter of
+        // that after the last time.
+        let watched = Watched::start(POLICY, "WODWATCHINTERVAL: 100");
+        let begun = Instant::now();
         let watchdog = Pid::from_raw(watched.watchdog_id() as i32);
         let storm = watched.copy(2, "busy");
         kill(watchdog, Signal::SIGSTOP).unwrap();
@@ -49,7 +53,8 @@ fn what_starts_while_events_are_lost_is_found_all_the_same() {
         });
         let before = dropped(watched.watchdog_id());
         let program = watched.copy(1, "xmrig");
-        let mut miner = watched.run(1, &program, &["idle"]);
+        // It is over before the next look that comes anyway.
+        let mut miner = watched.run(1, "/usr/bin/timeout", &["60", &program, "idle"]);
         wait_for(10, "loss of what has just started", || {
             (dropped(watched.watchdog_id()) > before).then_some(())
         });
@@ -57,6 +62,8 @@ fn what_starts_while_events_are_lost_is_found_all_the_same() {
             let _ = storm.kill();
             storm.wait().unwrap();
         }
+        let quarter = begun + Duration::from_secs(26);
+        thread::sleep(quarter.saturating_duration_since(Instant::now()));
         assert!(miner.try_wait().unwrap().is_none());
         kill(watchdog, Signal::SIGCONT).unwrap();
         miner.wait().unwrap();
