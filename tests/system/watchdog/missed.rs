@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::support::watched::{POLICY, Watched};
+use crate::support::watched::{POLICY, Watched, processes};
 use crate::support::{among_all_processes, wait_for};
 
 /// What the kernel dropped for the watchdog's socket, by its table: protocol 11, port, drops.
@@ -23,10 +23,11 @@ fn dropped(port: u32) -> u64 {
     own.expect("the watchdog's socket")[8].parse().unwrap()
 }
 
-fn missed(watched: &Watched) -> u64 {
+/// Events that were missed, and looks at everything, as the watchdog last told.
+fn figures(watched: &Watched) -> Option<(u64, u64)> {
     let output = watched.wod(&["watchdog", "status", "--json"]);
-    let figures: Value = serde_json::from_slice(&output.stdout).unwrap();
-    figures["missed"].as_u64().unwrap()
+    let figures: Value = serde_json::from_slice(&output.stdout).ok()?;
+    Some((figures["missed"].as_u64()?, figures["samples"].as_u64()?))
 }
 
 #[test]
@@ -41,23 +42,21 @@ fn what_starts_while_events_are_lost_is_found_all_the_same() {
         kill(watchdog, Signal::SIGSTOP).unwrap();
         let mut storms: Vec<_> = (0..4).map(|_| watched.run(2, &storm, &["storm"])).collect();
         wait_for(140, "lost event", || {
-            let is_ended = storms
-                .iter_mut()
-                .any(|storm| storm.try_wait().unwrap().is_some());
-            if is_ended {
-                // A storm has an end of its own.
-                storms.push(watched.run(2, &storm, &["storm"]));
-                storms.retain_mut(|storm| storm.try_wait().unwrap().is_none());
-            }
             (dropped(watched.watchdog_id()) > 0).then_some(())
         });
         let before = dropped(watched.watchdog_id());
         let program = watched.copy(1, "xmrig");
-        // It is over before the next look that comes anyway.
-        let mut miner = watched.run(1, "/usr/bin/timeout", &["60", &program, "idle"]);
-        wait_for(10, "loss of what has just started", || {
-            (dropped(watched.watchdog_id()) > before).then_some(())
+        let mut miner = watched.run(1, &program, &["idle"]);
+        wait_for(20, "start of the program", || {
+            let mut all = processes(watched.uid(1)).into_iter();
+            let runs =
+                |pid| fs::read_link(format!("/proc/{pid}/exe")).ok() == Some((&program).into());
+            all.any(runs).then_some(())
         });
+        assert!(
+            dropped(watched.watchdog_id()) > before,
+            "there was room for it"
+        );
         for storm in &mut storms {
             let _ = storm.kill();
             storm.wait().unwrap();
@@ -69,14 +68,15 @@ fn what_starts_while_events_are_lost_is_found_all_the_same() {
         miner.wait().unwrap();
         let incident = watched.incident(1);
         assert_eq!(incident["findings"][0]["rule"], "name");
-        let told = wait_for(20, "count", || {
-            Some(missed(&watched)).filter(|count| *count > 0)
+        // It has looked at everything at once: the next regular look is far.
+        let (missed, looks) = wait_for(20, "look at everything", || {
+            figures(&watched).filter(|(missed, looks)| *missed > 0 && *looks > 1)
         });
         assert!(
             watched
                 .log()
                 .contains("events were missed; looking at everything")
         );
-        eprintln!("{told} events were missed");
+        eprintln!("{missed} events were missed; {looks} looks");
     });
 }
