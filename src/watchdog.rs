@@ -4,6 +4,7 @@
 mod activity;
 mod answer;
 mod cage;
+mod choice;
 mod connector;
 mod counters;
 mod evidence;
@@ -29,6 +30,7 @@ mod words;
 
 pub use activity::Activity;
 pub use answer::Mode;
+pub use choice::{Case, choose};
 pub use counters::{Counters, Figures};
 pub use evidence::{Described, Kept, Report, report as report_of};
 pub use finding::{Finding, Level, Rule};

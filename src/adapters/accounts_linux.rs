@@ -29,8 +29,8 @@ use files::Wanted;
 use leftovers::Places;
 use open_places::OpenPlaces;
 use passwords::Passwords;
-use processes::Uids;
-pub use suspect::{StudentUids, Suspect};
+pub use processes::{Uids, subuid};
+pub use suspect::{Entry, StudentUids, Suspect};
 
 /// uids below are the system's own.
 const FIRST_UID: u32 = 1000;

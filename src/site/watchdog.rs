@@ -131,10 +131,13 @@ impl Limits {
 
 /// By workshop; one that cannot be read has none of its own.
 fn limits(shelves: &Shelves) -> OfWorkshops {
-    let workshops = shelves
-        .list()
-        .map(|(workshops, _)| workshops)
-        .unwrap_or_default();
+    let workshops = shelves.list().map_or_else(
+        |fault| {
+            tracing::error!("what workshops may use is not known: {}", fault.chain());
+            Vec::new()
+        },
+        |(workshops, _)| workshops,
+    );
     let all = workshops.into_iter();
     all.map(|w| (w.name, (w.cpu_minutes, w.duration))).collect()
 }

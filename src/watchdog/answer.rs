@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::choice::{Case, choose};
 use super::finding::{Finding, Level, Rule};
 use super::policy::{Policy, Response};
 use super::process::ProcessId;
-use super::reap::{Case, Hands, one_line};
+use super::reap::{Hands, one_line};
 use super::snapshot::Seat;
 use crate::domain::Student;
 use crate::journal::Incident;
@@ -65,31 +66,13 @@ impl Answers {
         seats: &BTreeMap<Student, Seat>,
         seen: Instant,
     ) {
-        let mut cases: BTreeMap<Student, Vec<(Response, Finding)>> = BTreeMap::new();
-        for finding in findings {
-            let response = policy.response(&finding);
-            self.tell(&finding, response);
-            let case = cases.entry(finding.student).or_default();
-            case.push((response, finding));
+        for finding in &findings {
+            self.tell(finding, policy.response(finding));
         }
         if self.mode == Mode::Say {
             return;
         }
-        for (student, all) in cases {
-            let strongest = all.iter().map(|(response, _)| *response).max();
-            let strongest = strongest.filter(|response| *response >= Response::StopProcess);
-            let Some(response) = strongest else {
-                continue;
-            };
-            let meant = all
-                .into_iter()
-                .filter(|(of, _)| *of >= Response::StopProcess);
-            let case = Case {
-                student,
-                findings: meant.map(|(_, finding)| finding).collect(),
-                seat: seats.get(&student).cloned(),
-                seen,
-            };
+        for (response, case) in choose(policy, findings, seats, seen) {
             if response == Response::StopSeat || self.is_new(&case) {
                 self.stop(case, response);
             }
@@ -98,10 +81,9 @@ impl Answers {
 
     fn is_new(&mut self, case: &Case) -> bool {
         self.ended.retain(|_, at| at.elapsed() < LOG_AGAIN);
-        let ids = case.findings.iter().flat_map(|finding| &finding.processes);
         let mut is_new = false;
-        for id in ids {
-            is_new |= self.ended.insert(*id, Instant::now()).is_none();
+        for id in case.processes() {
+            is_new |= self.ended.insert(id, Instant::now()).is_none();
         }
         is_new
     }

@@ -4,8 +4,11 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::procfs::Proc;
+use crate::adapters::accounts_linux::Suspect;
 
 /// One group, by its directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,9 +16,12 @@ pub struct Cage(PathBuf);
 
 const FROZEN: &str = "frozen group ";
 
+/// The kernel takes a few milliseconds for thousands of processes.
+const FREEZES: Duration = Duration::from_millis(200);
+
 impl Cage {
-    /// The groups of these processes in which nobody has a process but that uid.
-    pub fn all(proc: &Proc, pids: &[u32], uid: u32) -> Vec<Cage> {
+    /// The groups of these processes in which nobody has a process but the suspect.
+    pub fn all(proc: &Proc, pids: &[u32], suspect: &Suspect) -> Vec<Cage> {
         let Some(root) = mounted(proc) else {
             return Vec::new();
         };
@@ -24,12 +30,15 @@ impl Cage {
             .into_iter()
             .filter(|group| group != "/" && !group.split('/').any(|part| part == ".."))
             .map(|group| Cage(root.join(group.trim_start_matches('/'))))
-            .filter(|cage| cage.holds_only(proc, uid))
+            .filter(|cage| cage.holds_only(proc, suspect))
             .collect()
     }
 
-    fn holds_only(&self, proc: &Proc, uid: u32) -> bool {
-        let is_theirs = |pid: u32| proc.status(pid).is_none_or(|status| status.uid == uid);
+    fn holds_only(&self, proc: &Proc, suspect: &Suspect) -> bool {
+        let is_theirs = |pid: u32| {
+            let status = proc.status(pid);
+            status.is_none_or(|status| suspect.has_uid(status.uid))
+        };
         let held = fs::read_to_string(self.0.join("cgroup.procs")).unwrap_or_default();
         let pids: Vec<u32> = held.lines().filter_map(|pid| pid.parse().ok()).collect();
         let has_groups = fs::read_dir(&self.0).is_ok_and(|entries| {
@@ -39,8 +48,18 @@ impl Cage {
         !pids.is_empty() && !has_groups && pids.into_iter().all(is_theirs)
     }
 
+    /// Comes back when the kernel has them all, or they wait for a disk.
     pub fn freeze(&self) {
         self.set("1");
+        let deadline = Instant::now() + FREEZES;
+        while !self.is_frozen() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn is_frozen(&self) -> bool {
+        let events = fs::read_to_string(self.0.join("cgroup.events"));
+        events.map_or(true, |events| events.lines().any(|line| line == "frozen 1"))
     }
 
     /// What comes into the group later is to run.

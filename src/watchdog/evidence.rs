@@ -194,9 +194,17 @@ pub fn name(incident: i64) -> String {
 
 const REPORT: &str = "report.json";
 
+#[derive(Debug, thiserror::Error)]
+pub enum NotKept {
+    #[error(transparent)]
+    Files(#[from] safefs::Error),
+    #[error("the report cannot be put into JSON: {0}")]
+    Report(#[from] serde_json::Error),
+}
+
 impl Gathered {
     /// Reads the programs and writes everything down; gives the directory's name.
-    pub fn keep(mut self, below: &Path) -> safefs::Result<String> {
+    pub fn keep(mut self, below: &Path) -> Result<String, NotKept> {
         let name = name(self.report.incident);
         let dir = Dir::open_root(below)?.make_dir(name.as_ref(), 0o700)?;
         for (number, program) in self.programs.into_iter().enumerate() {
@@ -207,7 +215,7 @@ impl Gathered {
             }
             self.report.programs.push(kept);
         }
-        let text = serde_json::to_vec_pretty(&self.report).unwrap_or_default();
+        let text = serde_json::to_vec_pretty(&self.report)?;
         dir.write_durable(REPORT.as_ref(), &text, 0o400)?;
         Ok(name)
     }

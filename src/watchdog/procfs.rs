@@ -104,10 +104,11 @@ impl Proc {
         Ok(bytes)
     }
 
+    /// Where it leads to, for rules and people: what is no text is replaced, so that a name of any
+    /// bytes is judged and told like every other.
     pub fn link(&self, path: &str) -> io::Result<PathBuf> {
-        use std::os::unix::ffi::OsStringExt;
         let target = readlinkat(&self.dir, path, Vec::new())?.into_bytes();
-        Ok(PathBuf::from(std::ffi::OsString::from_vec(target)))
+        Ok(PathBuf::from(String::from_utf8_lossy(&target).into_owned()))
     }
 
     /// A handle on its `stat` that goes on meaning this process whatever becomes of its pid.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::cage::Cage;
+use super::choice::Case;
 use super::counters::Counters;
 use super::evidence::{self, Report};
 use super::finding::Finding;
@@ -41,15 +42,6 @@ pub struct Hands {
     /// Where evidence is kept: root's alone.
     pub evidence: PathBuf,
     pub counters: Arc<Counters>,
-}
-
-/// What an answer answers.
-pub struct Case {
-    pub student: Student,
-    pub findings: Vec<Finding>,
-    pub seat: Option<Seat>,
-    /// When what was found was first seen.
-    pub seen: Instant,
 }
 
 impl Hands {
@@ -165,7 +157,7 @@ impl Hands {
     ) -> (Vec<Cage>, Vec<u32>) {
         suspect.freeze();
         let mut pids = suspect.pids().unwrap_or_default();
-        let cages = Cage::all(proc, &pids, suspect.uid());
+        let cages = Cage::all(proc, &pids, suspect);
         if !cages.is_empty() {
             incident.done.extend(cages.iter().map(Cage::line));
             self.note(incident);
@@ -300,7 +292,7 @@ impl Hands {
             return self.not_ours(case.student);
         };
         let mut incident = self.begin(case, Response::StopProcess);
-        let ids: Vec<_> = case.findings.iter().flat_map(|f| &f.processes).collect();
+        let ids = case.processes();
         let pids: Vec<u32> = ids.iter().map(|id| id.pid).collect();
         let report = report(&incident, &case.findings);
         let gathered = Proc::open()

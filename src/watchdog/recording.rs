@@ -17,6 +17,10 @@ const VERSION: u32 = 1;
 /// A line that is longer was not written by us.
 const LONGEST_LINE: u64 = 64 << 20;
 
+/// Thirty years, and 64 TiB: what is more is no figure of a process, and sums of it would overflow.
+const MOST_MS: u64 = 1_000_000_000_000;
+const MOST_BYTES: u64 = 64 << 40;
+
 /// A process as fields, without those that are as in an empty one.
 type Fields = Map<String, Value>;
 
@@ -141,11 +145,15 @@ impl State {
             }
         }
         let processes = self.processes.values().map(process);
+        let processes: Vec<Process> = processes.collect::<Result<_, _>>()?;
+        if frame.at > MOST_MS || !processes.iter().all(is_of_a_host) {
+            return Err(serde::de::Error::custom("a number that no host reaches"));
+        }
         Ok(Snapshot {
             at: frame.at,
             now: Time(frame.now),
             cores: self.cores,
-            processes: processes.collect::<Result<_, _>>()?,
+            processes,
             students: self.students.clone(),
             seats: self.seats.clone(),
             started: frame.started,
@@ -204,6 +212,11 @@ fn process(fields: &Fields) -> Result<Process, serde_json::Error> {
         all.extend(fields.clone());
     }
     serde_json::from_value(all)
+}
+
+fn is_of_a_host(process: &Process) -> bool {
+    let times = [process.id.start, process.cpu_ms, process.reaped_cpu_ms];
+    times.into_iter().all(|ms| ms <= MOST_MS) && process.resident <= MOST_BYTES
 }
 
 fn difference(before: Option<&Fields>, now: &Fields) -> Fields {

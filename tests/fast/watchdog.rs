@@ -5,6 +5,7 @@
 //! before you commit it.
 
 mod bounds;
+mod chosen;
 mod policies;
 mod props;
 mod recordings;

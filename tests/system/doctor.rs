@@ -109,6 +109,12 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
         "WODINTAKEUSER wodmail has no account",
         "sed -i s/^notmail:/wodmail:/ /etc/passwd",
     ),
+    (
+        "accounts",
+        "echo student3:300000:65536 >>/etc/subuid",
+        "/etc/subuid gives uids to student3: ",
+        "sed -i /^student3:/d /etc/subuid",
+    ),
 ];
 
 /// Exit status, and `check: line` of each finding.

@@ -3,15 +3,29 @@
 
 #[path = "watchdog/evasions.rs"]
 mod evasions;
+#[path = "watchdog/evidence.rs"]
+mod evidence;
+#[path = "watchdog/groups.rs"]
+mod groups;
 #[path = "watchdog/honest.rs"]
 mod honest;
 #[path = "watchdog/idle.rs"]
 mod idle;
 #[path = "watchdog/listed.rs"]
 mod listed;
+#[path = "watchdog/mail.rs"]
+mod mail;
+#[path = "watchdog/missed.rs"]
+mod missed;
 #[path = "watchdog/others.rs"]
 mod others;
+#[path = "watchdog/recorded.rs"]
+mod recorded;
 #[path = "watchdog/resumed.rs"]
 mod resumed;
 #[path = "watchdog/serve.rs"]
 mod serve;
+#[path = "watchdog/tables.rs"]
+mod tables;
+#[path = "watchdog/unit.rs"]
+mod unit;

@@ -34,14 +34,34 @@ pub struct Uids {
 }
 
 impl Uids {
-    /// Subordinate ranges that overlap the students' own uids are not believed.
     pub fn of(account: &Account, students: &RangeInclusive<u32>) -> Uids {
-        let text = fs::read_to_string("/etc/subuid").unwrap_or_default();
-        let subordinate = text
+        let text = |path| fs::read_to_string(path).unwrap_or_default();
+        Uids::told_by(
+            &text("/etc/subuid"),
+            &text("/etc/passwd"),
+            account,
+            students,
+        )
+    }
+
+    /// By the texts of /etc/subuid and /etc/passwd. Subordinate ranges that overlap the students'
+    /// own uids, or have the uid of any account, are not believed.
+    pub fn told_by(
+        subuid: &str,
+        passwd: &str,
+        account: &Account,
+        students: &RangeInclusive<u32>,
+    ) -> Uids {
+        let uids = passwd
+            .lines()
+            .filter_map(|line| line.split(':').nth(2)?.parse().ok());
+        let taken: BTreeSet<u32> = uids.collect();
+        let subordinate = subuid
             .lines()
             .filter_map(|line| subordinate(line, account))
             .filter(|range| *range.start() >= FIRST_SUBORDINATE)
             .filter(|range| range.end() < students.start() || range.start() > students.end())
+            .filter(|range| taken.range(range.clone()).next().is_none())
             .collect();
         Uids {
             own: account.uid,
@@ -49,9 +69,19 @@ impl Uids {
         }
     }
 
-    fn have(&self, uid: u32) -> bool {
+    pub fn have(&self, uid: u32) -> bool {
         uid == self.own || self.subordinate.iter().any(|range| range.contains(&uid))
     }
+
+    /// Whether a process with this text of /proc/PID/status lives, and is the account's.
+    pub fn are_of(&self, status: &[u8]) -> bool {
+        parse(status, self).is_some()
+    }
+}
+
+/// Its text; a host need not have the file.
+pub fn subuid() -> String {
+    fs::read_to_string("/etc/subuid").unwrap_or_default()
 }
 
 /// `NAME:FIRST:COUNT`, or with the uid for the name.
@@ -150,17 +180,17 @@ fn kill_round(processes: &[Process], uids: &Uids) {
     all.into_iter().for_each(kill_all);
     // Whom the account itself may not signal: effective uid only.
     for process in processes {
-        kill_one(process.pid, uids);
+        signal_one(process.pid, uids, rustix::process::Signal::KILL);
     }
 }
 
 /// Checked again under a pidfd: a pid may have become somebody else's since it was listed.
-fn kill_one(pid: Pid, uids: &Uids) {
+fn signal_one(pid: Pid, uids: &Uids, signal: rustix::process::Signal) {
     let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else {
         return;
     };
     if let Ok(Some(_)) = process(CWD, &format!("/proc/{pid}"), pid, uids) {
-        let _ = pidfd_send_signal(&handle, rustix::process::Signal::KILL);
+        let _ = pidfd_send_signal(&handle, signal);
     }
 }
 
@@ -170,20 +200,30 @@ fn kill_all(uid: u32) {
     signal_all(uid, Signal::SIGKILL);
 }
 
-/// Stops every process that the account may signal, likewise.
+/// Stops every process that the account may signal, likewise; those of subordinate uids, and all
+/// where we cannot take the account's uid, one after the other.
 pub fn stop_all(uids: &Uids) {
-    signal_all(uids.own, Signal::SIGSTOP);
+    let is_done = signal_all(uids.own, Signal::SIGSTOP);
+    if is_done && uids.subordinate.is_empty() {
+        return;
+    }
+    for process in find(uids).unwrap_or_default() {
+        signal_one(process.pid, uids, rustix::process::Signal::STOP);
+    }
 }
 
 pub fn kill_own(uids: &Uids) {
     kill_all(uids.own);
 }
 
-fn signal_all(uid: u32, signal: Signal) {
+/// False when that cannot be done here.
+fn signal_all(uid: u32, signal: Signal) -> bool {
     let everybody = nix::unistd::Pid::from_raw(-1);
-    if let Err(error) = as_sender(uid, || kill(everybody, signal)) {
+    let sent = as_sender(uid, || kill(everybody, signal));
+    if let Err(error) = &sent {
         tracing::warn!(uid, %error, %signal, "cannot signal all processes of a uid at once");
     }
+    sent.is_ok()
 }
 
 /// The pids of the account's living processes.

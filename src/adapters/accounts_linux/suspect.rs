@@ -1,6 +1,8 @@
 //! The account of a student whose processes may be stopped and ended: the only kind of account
 //! that the functions for it take. There is no other way to one than through the check.
 
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::domain::{Student, StudentRange};
@@ -26,6 +28,24 @@ pub struct Suspect {
     uids: Uids,
 }
 
+/// A line of passwd.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub name: String,
+    pub uid: u32,
+    pub gid: u32,
+}
+
+impl Entry {
+    fn of(user: &users::User) -> Option<Entry> {
+        Some(Entry {
+            name: user.name().to_str()?.to_owned(),
+            uid: user.uid(),
+            gid: user.primary_group_id(),
+        })
+    }
+}
+
 impl StudentUids {
     /// Whose uid that would be. Nothing but arithmetic: enough to look at a process, and not
     /// enough to touch it.
@@ -43,25 +63,53 @@ impl StudentUids {
         (self.student(uid) == Some(student)).then_some(uid)
     }
 
-    /// None for everybody else, whatever their names and uids look like.
-    pub fn suspect(&self, student: Student) -> Option<Suspect> {
-        let uid = self.uid(student)?;
-        let name = student.account();
-        let by_name = users::get_user_by_name(&name)?;
-        let by_uid = users::get_user_by_uid(uid)?;
-        if by_name.uid() != uid || by_uid.name().to_str() != Some(&name) {
-            return None;
-        }
-        let account = Account {
+    /// The student's account, by what the account files say of its name and of its uid. None for
+    /// everybody else, whatever their names and uids look like.
+    pub fn account(
+        &self,
+        student: Student,
+        by_name: Option<&Entry>,
+        by_uid: Option<&Entry>,
+    ) -> Option<Account> {
+        let (name, uid) = (student.account(), self.uid(student)?);
+        let is_it = |entry: &Entry| entry.name == name && entry.uid == uid;
+        let (_, by_uid) = (by_name.filter(|e| is_it(e))?, by_uid.filter(|e| is_it(e))?);
+        Some(Account {
             name,
             uid,
-            gid: by_uid.primary_group_id(),
+            gid: by_uid.gid,
+        })
+    }
+
+    /// All of the students' uids.
+    pub fn all(&self) -> RangeInclusive<u32> {
+        let uid = |student: Student| self.base.saturating_add(student.number());
+        uid(self.students.first())..=uid(self.students.last())
+    }
+
+    /// The students to whom this text of /etc/subuid gives uids beside their own.
+    pub fn with_subordinate(&self, subuid: &str) -> BTreeSet<Student> {
+        let names = subuid.lines().filter_map(|line| line.split(':').next());
+        let number = |name: &str| match name.strip_prefix("student") {
+            Some(number) => Student::new(number.parse().ok()?).ok(),
+            None => self.student(name.parse().ok()?),
         };
-        let (first, last) = (self.students.first(), self.students.last());
-        let all = self.base + first.number()..=self.base + last.number();
+        let is_ours = |student: &Student| self.students.contains(*student);
+        names.filter_map(number).filter(is_ours).collect()
+    }
+
+    /// None when there is no such account.
+    pub fn suspect(&self, student: Student) -> Option<Suspect> {
+        let by_name = users::get_user_by_name(&student.account())?;
+        let by_uid = users::get_user_by_uid(self.uid(student)?)?;
+        let account = self.account(
+            student,
+            Entry::of(&by_name).as_ref(),
+            Entry::of(&by_uid).as_ref(),
+        )?;
         Some(Suspect {
             student,
-            uids: Uids::of(&account, &all),
+            uids: Uids::of(&account, &self.all()),
             account,
         })
     }
@@ -74,6 +122,11 @@ impl Suspect {
 
     pub fn uid(&self) -> u32 {
         self.account.uid
+    }
+
+    /// Whether it is the account's own uid, or a subordinate one.
+    pub fn has_uid(&self, uid: u32) -> bool {
+        self.uids.have(uid)
     }
 
     /// Stops all of its processes in one call of the kernel, as [`Suspect::kill`] ends them.
@@ -151,6 +204,14 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn subordinate_uids_are_given_by_name_or_uid() {
+        let text = "student3:1:2\nstudent12x:1:2\nalice:1:2\n2007:1:2\nstudent41:1:2\n\n2100:1:2";
+        let given = uids(2000, "1,40").with_subordinate(text);
+        let numbers: Vec<u32> = given.into_iter().map(Student::number).collect();
+        assert_eq!(numbers, [3, 7]);
     }
 
     #[test]

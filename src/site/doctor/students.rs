@@ -1,13 +1,35 @@
 //! The accounts that everything runs under, and the directory of the homes.
 
 use super::{Found, Look, problem};
+use crate::adapters::accounts_linux;
 
 const DELIVER: &str = "wod deliver --tags system";
 
 pub fn accounts(look: &Look<'_>) -> Vec<Found> {
     let found = [look.site.admin().err(), look.site.intake_account().err()];
     let found = found.into_iter().flatten();
-    found.map(|fault| problem(fault.line(), DELIVER)).collect()
+    let mut found: Vec<Found> = found.map(|fault| problem(fault.line(), DELIVER)).collect();
+    found.extend(subordinate(look));
+    found
+}
+
+/// What runs under such a uid ends with the seat; until then nobody judges it.
+fn subordinate(look: &Look<'_>) -> Option<Found> {
+    const SHOWN: usize = 5;
+    let uids = look.site.student_uids().ok()?;
+    let given = uids.with_subordinate(&accounts_linux::subuid());
+    let names: Vec<String> = given.iter().take(SHOWN).map(|s| s.account()).collect();
+    let more = match given.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (!names.is_empty()).then(|| {
+        let names = names.join(", ");
+        problem(
+            format!("/etc/subuid gives uids to {names}{more}: the watchdog judges nothing that runs under them"),
+            "remove their lines from /etc/subuid and /etc/subgid; usermod --del-subuids does it, too",
+        )
+    })
 }
 
 pub fn homes(look: &Look<'_>) -> Vec<Found> {

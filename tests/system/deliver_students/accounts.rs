@@ -25,6 +25,11 @@ fn two_thousand_from_nothing_and_then_nothing_more() {
             ["accounts of students 1 to 2000: 2000 accounts made: student1 to student2000"]
         );
         assert_eq!(proper_accounts(), 2000);
+        // No uids but their own: what runs is judged by them.
+        assert_eq!(
+            sh("cat /etc/subuid /etc/subgid | grep -cE '^(student|6[0-9]{4}:)' || true"),
+            "0\n"
+        );
         let shadow = fs::read_to_string("/etc/shadow").unwrap();
         let locked = |line: &&str| line.starts_with("student") && line.contains(":!*:");
         assert_eq!(shadow.lines().filter(locked).count(), 2000);

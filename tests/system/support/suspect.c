@@ -163,6 +163,21 @@ int main(int argc, char **argv) {
         waitpid(child, &status, WUNTRACED);
         ptrace(PTRACE_SEIZE, child, 0, 0);
         burn();
+    } else if (!strcmp(how, "ids")) {
+        /* Of root's: real, effective and saved uid. */
+        if (argc < 5 || setresuid(number, atoi(argv[3]), atoi(argv[4])))
+            _exit(5);
+    } else if (!strcmp(how, "odd")) {
+        /* Open things that nobody can read from, in a directory that is gone. */
+        mkfifo("fifo", 0600);
+        open("fifo", O_RDWR | O_NONBLOCK);
+        socketpair(AF_UNIX, SOCK_STREAM, 0, (int[2]){0});
+        open("gone", O_RDWR | O_CREAT, 0600);
+        unlink("gone");
+        for (int i = 0; i < 200; i++)
+            memfd_create("\033[2Jmany\n", 0);
+        if (mkdir("below", 0700) || chdir("below") || rmdir("../below"))
+            _exit(6);
     } else if (!strcmp(how, "deaf")) {
         for (int s = 1; s < 32; s++)
             signal(s, SIG_IGN);

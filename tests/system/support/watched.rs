@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use wod::domain::{AskedWorkshop, Participant, Student};
-use wod::journal::Journal;
+use wod::journal::{Journal, Letter};
 
 use super::{sh, support, wait_for};
 
@@ -104,7 +104,7 @@ impl Watched {
     }
 
     pub fn journal(&self) -> Journal {
-        Journal::open(Path::new(&format!("{STATE}/private/journal.db"))).unwrap()
+        journal()
     }
 
     /// Gives the seat to the participant, as the local registry has it afterwards.
@@ -121,16 +121,26 @@ impl Watched {
 
     pub fn start_watchdog(&mut self) {
         self.start_watchdog_with(&[]);
+        self.is_watching();
+    }
+
+    pub fn is_watching(&self) {
         wait_for(10, "watching watchdog", || {
             self.log().contains("watching: each exec").then_some(())
         });
     }
 
     pub fn start_watchdog_with(&mut self, words: &[&str]) {
+        self.start_watchdog_below(&[], words);
+    }
+
+    /// Started by another program that becomes it.
+    pub fn start_watchdog_below(&mut self, starter: &[&str], words: &[&str]) {
         let _ = fs::remove_file(LOG);
         let log = File::create(LOG).unwrap();
-        let mut command = Command::new(PROGRAM);
-        command.arg("watchdog").args(words).stdin(Stdio::null());
+        let all = [starter, &[PROGRAM, "watchdog"], words].concat();
+        let mut command = Command::new(all[0]);
+        command.args(&all[1..]).stdin(Stdio::null());
         command.stdout(log.try_clone().unwrap()).stderr(log);
         self.watchdog = Some(command.spawn().unwrap());
     }
@@ -228,6 +238,15 @@ impl Watched {
                 .find(|i| i["student"] == student && i["state"] == "done")
         })
     }
+}
+
+fn journal() -> Journal {
+    Journal::open(Path::new(&format!("{STATE}/private/journal.db"))).unwrap()
+}
+
+/// Mail to the admin that is still to be sent.
+pub fn letters() -> Vec<Letter> {
+    journal().letters().unwrap()
 }
 
 impl Drop for Watched {

@@ -1,5 +1,5 @@
 //! What a miner does to be taken for something else, or not to be caught: each is stopped, and how
-//! soon is printed. The policy's windows are seconds here, so most of the time is that until enough
+//! soon is printed, and noted in target/evasions.json. The policy's windows are seconds here, so most of the time is that until enough
 //! was burnt to be certain.
 
 use std::fs;
@@ -8,8 +8,9 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use crate::support::among_all_processes;
+use crate::support::measured::note_evasion;
 use crate::support::watched::{POLICY, Watched, without_windows};
+use crate::support::{among_all_processes, sh};
 
 /// Starts it as that student, and measures until nothing of theirs is left; `rule` has to be what
 /// said it.
@@ -27,6 +28,7 @@ fn stopped(watched: &Watched, rule: &str, student: u32, what: &str, path: &str, 
         incident["findings"][0]["rule"],
         incident["findings"][0]["sentence"],
     );
+    note_evasion(what, took);
     assert_eq!(incident["response"], "stop-seat", "{what}: {incident}");
     let found = incident["findings"].as_array().unwrap();
     assert!(
@@ -57,6 +59,15 @@ fn another_place_or_name_tells_itself() {
             5,
             "in /dev/shm",
             "/dev/shm/.s5/helper",
+            &["burn"],
+        );
+        sh(r"mkdir -m 711 $'/dev/shm/.\xff'; ln -s $'/dev/shm/.\xff' /run/odd");
+        stopped(
+            &watched,
+            "place",
+            6,
+            "a name that is no text",
+            "/run/odd/helper",
             &["burn"],
         );
     });

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::among_all_processes;
+use crate::support::measured::note_evasion;
 use crate::support::watched::{POLICY, Watched};
 
 #[test]
@@ -17,6 +18,7 @@ fn a_listed_program_is_ended_at_once_and_the_seat_is_given_to_the_engine() {
         let mut miner = watched.run(3, &program, &["idle", "\u{1b}[2Jx\ny"]);
         miner.wait().unwrap();
         eprintln!("dead after {:?}", began.elapsed());
+        note_evasion("a listed name", began.elapsed());
         bystander.wait().unwrap();
         let incident = watched.incident(3);
         assert_eq!(incident["participant"], 825, "{incident}");

@@ -16,19 +16,19 @@ fn options(hub: bool) -> Options<'static> {
     }
 }
 
-fn prepare() {
+pub fn prepare(policy: &str) {
     sh(&format!(
         "mkdir -p /etc/wod/inventory /run/suspect; chmod 755 /run/suspect
          cc -O1 -o {SUSPECT} {}",
         support("suspect.c").display()
     ));
-    fs::write("/etc/wod/inventory/watchdog.yml", POLICY).unwrap();
+    fs::write("/etc/wod/inventory/watchdog.yml", policy).unwrap();
 }
 
 #[test]
 fn what_a_kernel_of_the_hub_started_is_stopped_and_the_seat_purged() {
     on_private_host(|| {
-        prepare();
+        prepare(POLICY);
         let backend = Backend::start(options(true));
         wait_for(10, "watchdog", || {
             let told = "process connector is not to be had";
