@@ -33,8 +33,10 @@ const HOMES_OF_ANSIBLE: &str = "/var/student-ansible";
 /// Figures by the names under which target/bench.json has them.
 type Figures = Vec<(&'static str, f64)>;
 
+type Part = (&'static str, fn(&mut Figures));
+
 /// Each on a host of its own, of the same name in WOD_BENCH alone.
-const PARTS: [(&str, fn(&mut Figures)); 2] = [("plain", without_a_hub), ("hub", hub::run)];
+const PARTS: [Part; 2] = [("plain", without_a_hub), ("hub", hub::run)];
 
 fn main() {
     let only = std::env::var("WOD_BENCH").ok();
