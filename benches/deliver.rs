@@ -1,6 +1,6 @@
-//! `wod deliver` for 2,000 students on a private host, against Ansible's own tasks for the same; no
-//! hub, whose time is its own. Prints a table, adds its keys to target/bench.json. BENCHMARKS.md has
-//! the method.
+//! `wod deliver` for 2,000 students on a private host: without a hub, against Ansible's own tasks for
+//! the same, and with one. Prints a table, adds its keys to target/bench.json. BENCHMARKS.md has the
+//! method.
 
 #![allow(
     clippy::disallowed_methods,
@@ -9,6 +9,9 @@
 
 #[path = "../tests/system/support/mod.rs"]
 mod support;
+
+#[path = "deliver/hub.rs"]
+mod hub;
 
 use std::fs;
 use std::path::Path;
@@ -27,13 +30,36 @@ const FOR_ANSIBLE: u32 = 100;
 const PLAYBOOK: &str = "/opt/ansible/bin/ansible-playbook";
 const HOMES_OF_ANSIBLE: &str = "/var/student-ansible";
 
+/// Figures by the names under which target/bench.json has them.
+type Figures = Vec<(&'static str, f64)>;
+
+type Part = (&'static str, fn(&mut Figures));
+
+/// Each on a host of its own, of the same name in WOD_BENCH alone.
+const PARTS: [Part; 2] = [("plain", without_a_hub), ("hub", hub::run)];
+
 fn main() {
-    if std::env::var_os(INSIDE).is_none() {
-        return on_private_host();
+    let only = std::env::var("WOD_BENCH").ok();
+    let inside = std::env::var(INSIDE).ok();
+    for (name, part) in PARTS {
+        match &inside {
+            None if only.as_ref().is_none_or(|only| only == name) => on_private_host(name),
+            Some(inside) if inside == name => measure(part),
+            _ => {}
+        }
     }
+}
+
+fn measure(part: fn(&mut Figures)) {
     let disk = root().join("target/bench-deliver");
     on_the_real_disk(&disk);
-    let mut figures: Vec<(&str, f64)> = Vec::new();
+    let mut figures = Figures::new();
+    part(&mut figures);
+    write(&figures);
+    let _ = fs::remove_dir_all(disk);
+}
+
+fn without_a_hub(figures: &mut Figures) {
     let ansible = with_ansible();
     let inventory = format!("WODSYSDIR: {SHARE}/sys\nWODUSERMAX: {WANTED}");
     let mut backend = Backend::start(Options {
@@ -42,9 +68,9 @@ fn main() {
     });
     backend.stop_engine();
     homes();
-    let first = deliver();
+    let first = deliver(&[]);
     assert_eq!(first.changed, 2, "accounts and homes");
-    let mut again: Vec<Seen> = (0..5).map(|_| deliver()).collect();
+    let mut again: Vec<Seen> = (0..5).map(|_| deliver(&[])).collect();
     assert!(again.iter().all(|run| run.changed == 0));
     again.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
     let again = &again[2];
@@ -63,18 +89,16 @@ fn main() {
         let ratio = ansible_again * scale / again.seconds;
         figures.push(("deliver_again_vs_ansible_ratio", ratio));
     }
-    write(&figures);
-    let _ = fs::remove_dir_all(disk);
 }
 
-fn on_private_host() {
+fn on_private_host(part: &str) {
     if !rustix::process::geteuid().is_root() {
         eprintln!("the benchmark is left out: it needs root for real accounts on a private host");
         return;
     }
     let status = Command::new(support::support("private-host.sh"))
         .arg(std::env::current_exe().unwrap())
-        .env(INSIDE, "1")
+        .env(INSIDE, part)
         .status()
         .unwrap();
     assert!(status.success(), "the benchmark failed: {status}");
@@ -111,10 +135,11 @@ struct Seen {
     changed: u64,
 }
 
-fn deliver() -> Seen {
+fn deliver(more: &[&str]) -> Seen {
     let begun = Instant::now();
     let mut child = Command::new(env!("CARGO_BIN_EXE_wod"))
         .args(["deliver", "--tags", "students", "--json"])
+        .args(more)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();

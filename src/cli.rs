@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand. Arguments in, one call, text or `--json` out.
 
 mod actions;
+mod child;
 mod cleanup;
 mod completions;
 mod deliver;
@@ -83,6 +84,9 @@ struct SiteArgs {
     /// Set a variable over the inventory's; may be repeated
     #[arg(short = 'e', long = "extra-var", global = true, value_name = "NAME=VALUE", value_parser = pair)]
     set: Vec<(String, String)>,
+    /// More of them as JSON on stdin: how `serve` hands its own on
+    #[arg(long, global = true, hide = true)]
+    extra_vars_on_stdin: bool,
 }
 
 #[derive(Subcommand)]
@@ -145,7 +149,17 @@ struct NotReady(anyhow::Error);
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     start_logging(&cli.command);
-    let SiteArgs { inventory, set } = cli.site;
+    let SiteArgs {
+        inventory,
+        mut set,
+        extra_vars_on_stdin,
+    } = cli.site;
+    if extra_vars_on_stdin {
+        match child::variables_on_stdin() {
+            Ok(given) => set.extend(given),
+            Err(e) => return end(Err(NotReady(e).into())),
+        }
+    }
     if let Command::Install(args) = &cli.command {
         return end(install::run(args, inventory, set).map(|exit| exit as u8));
     }

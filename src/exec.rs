@@ -22,6 +22,7 @@ mod terminal;
 mod tests;
 
 pub use end::session as end_session;
+pub use memory::file_of as file_in_memory;
 pub use service::Service;
 
 use pump::{Kept, Pump, Pumped, Stream};
@@ -420,7 +421,12 @@ fn find(program: &OsStr) -> PathBuf {
 
 /// Whether there is such a program where [`Cmd::new`] would look for it.
 pub fn is_installed(program: &str) -> bool {
-    find(OsStr::new(program)).is_file()
+    installed(program).is_some()
+}
+
+/// Where [`Cmd::new`] finds it.
+pub fn installed(program: &str) -> Option<PathBuf> {
+    Some(find(OsStr::new(program))).filter(|path| path.is_file())
 }
 
 /// `exit 3` or `signal 9`, for messages.

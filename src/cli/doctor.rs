@@ -12,7 +12,7 @@ Examples:
   wod doctor         each finding, and below it what mends it
   wod doctor --json  one object
 
-Only looks. As root it sees all; whether files are as wod deliver makes them says
+Only looks. As root it sees all; how what is not as wod deliver makes it differs says
 wod deliver --check --diff.
 
 Exit status:
@@ -36,7 +36,7 @@ pub fn run(args: &Args, source: &Source) -> Exit {
             vec![],
         ),
         Ok(site) => {
-            let found = doctor::examine(&site);
+            let found = doctor::examine(&site, &source.inventory);
             let is_wrong = found.iter().any(|one| one.level == Level::Problem);
             let exit = match is_wrong {
                 true => Exit::Failed,

@@ -17,7 +17,7 @@ use signal_hook::iterator::Signals;
 
 use crate::adapters::strays;
 use crate::cli::keeper::Keeper;
-use crate::cli::{Exit, NotReady};
+use crate::cli::{Exit, NotReady, child};
 use crate::content::Admin;
 use crate::domain::signature::Demand;
 use crate::engine::{Engine, Loop, Stop};
@@ -196,20 +196,12 @@ fn keep_watchdog(site: &Site, source: &Source) -> anyhow::Result<Option<Keeper>>
     site.watchdog_policy(source)?;
     let source = source.clone();
     let start = move || {
-        let mut command = Cmd::new("/proc/self/exe")
-            .arg("--inventory")
-            .arg(&source.inventory);
-        for (name, value) in &source.set {
-            command = command.arg("--extra-var").arg(format!("{name}={value}"));
-        }
-        command = command
+        let (command, variables) = child::command(&source)?;
+        let command = command
             .arg("watchdog")
             .arg("--engine")
             .arg(std::process::id().to_string());
-        if let Ok(filter) = std::env::var("WODLOG") {
-            command = command.env("WODLOG", filter);
-        }
-        Ok(command.start(None, None)?)
+        Ok(command.start(Some(variables), None)?)
     };
     Keeper::start("watchdog", WATCHDOG_PATIENCE, start).map(Some)
 }

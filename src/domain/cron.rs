@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::{Timestamp, Zoned, tz::TimeZone};
+use sha2::{Digest, Sha256};
 
 use super::Time;
 
@@ -21,6 +22,22 @@ const MONTHS: [&str; 12] = [
 const WEEK_DAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
 impl Cron {
+    /// Of a line in which `H`, as the whole field of minutes or hours, is this host's own: the same at
+    /// every start, another one on most other hosts.
+    pub fn of_host(text: &str, host: &str) -> Result<Cron, String> {
+        let own = |places: u32, field: &str| match field {
+            "H" => place(host, places).to_string(),
+            other => other.to_owned(),
+        };
+        let fields = text.split_ascii_whitespace().enumerate();
+        let fields = fields.map(|(at, field)| match at {
+            0 => own(60, field),
+            1 => own(24, field),
+            _ => field.to_owned(),
+        });
+        fields.collect::<Vec<_>>().join(" ").parse()
+    }
+
     /// The first time after `after` that it means in that zone. None when none comes any more.
     pub fn next(&self, after: Time, zone: &TimeZone) -> Option<Time> {
         let after = Timestamp::from_millisecond(after.0).ok()?;
@@ -74,6 +91,15 @@ impl FromStr for Cron {
             None => Err(format!("`{text}` never comes")),
         }
     }
+}
+
+/// Where a host stands among so many places.
+fn place(host: &str, places: u32) -> u32 {
+    let digest = Sha256::digest(format!("{places} {host}"));
+    let [a, b, c, d, ..] = digest[..] else {
+        return 0;
+    };
+    u32::from_be_bytes([a, b, c, d]) % places
 }
 
 /// Numbers, stars, ranges, steps and lists, and for some fields names.

@@ -428,7 +428,8 @@ impl Reader<'_> {
             }
         };
         let lines = lines.iter().filter(|line| !line.trim().is_empty());
-        let parsed: Vec<_> = lines.map(|line| line.parse()).collect();
+        let host = self.text("inventory_hostname", "");
+        let parsed = lines.map(|line| Cron::of_host(line, &host));
         let mut all = Vec::new();
         for line in parsed {
             match line {

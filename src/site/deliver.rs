@@ -8,9 +8,8 @@ use users::os::unix::UserExt;
 use crate::adapters::scripts::is_named_secret;
 use crate::deliver::{Facts, Item, Ledger, Manifest, Missing, Source, is_here};
 use crate::domain::Secret;
-use crate::exec::Cmd;
 use crate::intake::confine::Demand;
-use crate::inventory::{HubSettings, Value};
+use crate::inventory::{HubSettings, Value, WatchdogBy};
 use crate::safefs::Dir;
 use crate::templates::{Renderer, Scope};
 
@@ -114,6 +113,7 @@ impl Site {
             Demand::Possible => "possible",
             Demand::Required => "required",
         };
+        let watchdog_unit = settings.watchdog.by == WatchdogBy::Unit;
         let listens = settings.smtp_listen.map(|address| address.to_string());
         let usual = [
             ("inventory_hostname", host.name.clone()),
@@ -123,7 +123,7 @@ impl Site {
             ("wod_inventory", path(inventory)),
             ("wod_home", path(&host.home)),
             ("wod_address", host.address.clone()),
-            ("wod_has_watchdog", has_watchdog(&host.program).to_string()),
+            ("wod_watchdog_unit", watchdog_unit.to_string()),
             ("WODUSER", settings.user.clone()),
             ("WODINTAKEUSER", settings.intake_user.clone()),
             ("WODSTATEDIR", path(&settings.state_dir)),
@@ -198,13 +198,6 @@ impl Host {
             address: address().unwrap_or_else(|| "127.0.1.1".to_owned()),
         }
     }
-}
-
-/// Whether the program that units start has the command.
-fn has_watchdog(program: &str) -> bool {
-    // A flag of the one that runs, not of the commands beside it.
-    let asked = Cmd::new(program).args(["watchdog", "--once", "--help"]);
-    asked.run().is_ok()
 }
 
 fn host_name() -> String {

@@ -5,11 +5,13 @@
 
 mod backend;
 mod content;
+mod deliver;
 mod host;
 mod mail;
 mod programs;
 mod students;
 
+use std::path::Path;
 use std::thread;
 
 use serde_json::{Value, json};
@@ -78,6 +80,7 @@ fn advice(line: impl Into<String>, mend: impl Into<String>) -> Found {
 /// What checks look at.
 struct Look<'a> {
     site: &'a Site,
+    inventory: &'a Path,
     is_root: bool,
 }
 
@@ -103,7 +106,9 @@ const CHECKS: &[(&str, Check)] = &[
     ("hub", backend::hub),
     ("directory", backend::directory),
     ("variables", content::variables),
+    ("vault", content::vault),
     ("workshops", content::workshops),
+    ("deliver", deliver::all),
 ];
 
 /// The names of all checks.
@@ -112,9 +117,10 @@ pub fn checks() -> impl Iterator<Item = &'static str> {
 }
 
 /// Every check at the same time: what waits for a hub or a directory holds up nobody.
-pub fn examine(site: &Site) -> Vec<Finding> {
+pub fn examine(site: &Site, inventory: &Path) -> Vec<Finding> {
     let look = Look {
         site,
+        inventory,
         is_root: rustix::process::geteuid().is_root(),
     };
     let mut all: Vec<Finding> = thread::scope(|scope| {

@@ -14,7 +14,7 @@ use crate::domain::{Secret, quoted};
 use crate::exec::Cmd;
 
 /// Below WODANSIBLEPRIVDIR.
-const SITE_FILE: &str = "vault_secret";
+pub(super) const SITE_FILE: &str = "vault_secret";
 /// Ansible's name for "no id": its envelopes are of version 1.1.
 const DEFAULT_ID: &str = "default";
 const LARGEST: u64 = 64 << 10;

@@ -150,11 +150,15 @@ impl Scope {
                 // One resolver each, so that `is_secret` is about this variable.
                 let resolver = Resolver::new(self.clone());
                 let text = self.resolved(&resolver, &name, |value| {
-                    let is_scalar = matches!(
+                    // A vault that does not open is invalid, and says why when it is read.
+                    let is_read = matches!(
                         value.kind(),
-                        ValueKind::Bool | ValueKind::Number | ValueKind::String
+                        ValueKind::Bool
+                            | ValueKind::Number
+                            | ValueKind::String
+                            | ValueKind::Invalid
                     );
-                    if is_scalar {
+                    if is_read {
                         python::str_of(value).map(Some)
                     } else {
                         Ok(None)

@@ -1,5 +1,6 @@
 //! Lines of cron, and when they mean: a file per case in tests/cases/cron.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -68,4 +69,20 @@ fn a_line_means_what_cron_says() {
         tried += 1;
     }
     assert!(tried > 20, "{tried} cases");
+}
+
+/// Which may not change with the next version: an operator knows it by then.
+#[test]
+fn h_is_a_time_of_this_host_s_own() {
+    let line = |host: &str, text: &str| Cron::of_host(text, host).unwrap().to_string();
+    assert_eq!(line("host7", "H 2 * * *"), "21 2 * * *");
+    assert_eq!(line("host7", "17 H * * 0"), "17 16 * * 0");
+    assert_eq!(line("host7", "*/5 4 * * *"), "*/5 4 * * *");
+    let minutes: BTreeSet<String> = (0..600)
+        .map(|n| line(&format!("host{n}"), "H 2 * * *"))
+        .collect();
+    assert_eq!(minutes.len(), 60, "{minutes:?}");
+    for wrong in ["2 2 H * *", "H/5 2 * * *", "h 2 * * *"] {
+        assert!(Cron::of_host(wrong, "host7").is_err(), "{wrong}");
+    }
 }

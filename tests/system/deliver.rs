@@ -4,8 +4,9 @@
 mod bans;
 mod checkers;
 mod damage;
-mod host;
+pub mod host;
 mod kills;
+mod rocky;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -1,5 +1,10 @@
 //! `wod doctor` on a private host: each fault, made for real, is found and told with what mends it.
 
+mod delivered;
+mod hub;
+mod kernel;
+mod secrets;
+
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::process::Command;
@@ -7,7 +12,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::support::backend::{Backend, Options};
+use crate::support::backend::{Backend, Options, SHARE};
 use crate::support::{on_private_host, sh};
 
 /// Check, how the fault comes about, what the finding says, how it goes away.
@@ -48,6 +53,20 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
         "touch /run/reboot-required",
         "started again",
         "rm /run/reboot-required",
+    ),
+    (
+        "clock",
+        "mkdir -p /run/systemd/system; mount -t tmpfs -o mode=755 answers /usr/local/sbin
+         printf '#!/bin/sh\\n[ \"$*\" = \"show -p NTPSynchronized --value\" ] && echo no\\n' >/usr/local/sbin/timedatectl
+         chmod 755 /usr/local/sbin/timedatectl",
+        "the clock is not synchronised",
+        "umount /usr/local/sbin; rmdir /run/systemd/system /run/systemd",
+    ),
+    (
+        "deliver",
+        "sed -i s/directory/nothing/ /var/share/small/host.yml",
+        "host.yml",
+        "sed -i s/nothing/directory/ /var/share/small/host.yml",
     ),
     (
         "postfix",
@@ -119,11 +138,15 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
 
 /// Exit status, and `check: line` of each finding.
 fn doctor(words: &[&str]) -> (i32, Vec<(String, String)>) {
-    let output = Command::new("/run/wod")
-        .args(words)
-        .args(["doctor", "--json"])
-        .output()
-        .unwrap();
+    told(
+        Command::new("/run/wod")
+            .args(words)
+            .args(["doctor", "--json"]),
+    )
+}
+
+fn told(command: &mut Command) -> (i32, Vec<(String, String)>) {
+    let output = command.output().unwrap();
     let value: Value = serde_json::from_slice(&output.stdout).unwrap();
     let found = value["findings"].as_array().unwrap().iter().map(|one| {
         assert!(!one["mend"].as_str().unwrap().is_empty(), "{one}");
@@ -136,8 +159,12 @@ fn doctor(words: &[&str]) -> (i32, Vec<(String, String)>) {
 #[test]
 fn each_fault_is_found_and_nothing_else() {
     on_private_host(|| {
+        small_manifest();
         let mut backend = Backend::start(Options {
-            inventory: "WODMONITOR: admin@test\nWODMAILHOST: 127.0.0.1\nWODPOSTPORT: 2599\nWODATTEMPTS: 1",
+            inventory: &format!(
+                "WODSYSDIR: {SHARE}/small\nWODMONITOR: admin@test\nWODMAILHOST: 127.0.0.1\n\
+                 WODPOSTPORT: 2599\nWODATTEMPTS: 1"
+            ),
             ..Options::default()
         });
         let (status, usual) = doctor(&[]);
@@ -222,10 +249,32 @@ fn each_fault_is_found_and_nothing_else() {
     });
 }
 
+/// Of one item that is as it should be: nobody has run deliver here.
+fn small_manifest() {
+    sh(&format!(
+        "mkdir -p {SHARE}/small; echo 'system: [{{directory: /etc/wod}}]' >{SHARE}/small/host.yml"
+    ));
+}
+
+/// Whether exactly these findings have come to the usual ones: check, and a part of the line.
+#[track_caller]
+fn only_new(usual: &[(String, String)], found: &[(String, String)], wanted: &[(&str, &str)]) {
+    let new: Vec<_> = found.iter().filter(|one| !usual.contains(one)).collect();
+    let fits = |(one, wanted): (&&(String, String), &(&str, &str))| {
+        one.0 == wanted.0 && one.1.contains(wanted.1)
+    };
+    let all_fit = new.len() == wanted.len() && new.iter().zip(wanted).all(fits);
+    assert!(all_fit, "wanted {wanted:?}, found {new:?}");
+}
+
 #[test]
 fn a_configuration_that_cannot_be_used_is_told_line_by_line() {
     on_private_host(|| {
-        let _backend = Backend::start(Options::default());
+        small_manifest();
+        let _backend = Backend::start(Options {
+            inventory: &format!("WODSYSDIR: {SHARE}/small"),
+            ..Options::default()
+        });
         let (status, found) = doctor(&["-e", "WODWORKERS=many", "-e", "WODSTUDDIR=student"]);
         assert_eq!(status, 4);
         assert_eq!(found.len(), 2, "{found:?}");

@@ -14,7 +14,7 @@ const SUITE: &str = "bookworm";
 const MIRROR: &str = "http://deb.debian.org/debian";
 
 /// Why there is none, where there is none.
-fn fresh_debian() -> Result<PathBuf, String> {
+pub fn fresh_debian() -> Result<PathBuf, String> {
     let base = root().join(format!("target/debian-{SUITE}"));
     if base.is_dir() {
         return Ok(base);

@@ -10,6 +10,7 @@
 mod acceptance;
 mod accounts;
 mod bad_input;
+mod booted;
 mod border;
 mod commands;
 mod crashes;

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 
+use crate::cli::child;
 use crate::deliver::post;
 use crate::domain::{Cron, Time};
-use crate::exec::{Cmd, Service, status_text};
-use crate::site::{Site, Source, absolute};
+use crate::exec::{Service, status_text};
+use crate::site::{Site, Source};
 
 /// Between looks at the clock, which may be set, and at the letters.
 const GLANCE: Duration = Duration::from_secs(30);
@@ -23,12 +24,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const POST_PAUSE: Duration = Duration::from_secs(300);
 
 /// What a run needs of our environment to find the site as we do.
-const PASSED_ON: [&str; 5] = [
+const PASSED_ON: [&str; 4] = [
     "ANSIBLE_VAULT_IDENTITY_LIST",
     "ANSIBLE_VAULT_PASSWORD_FILE",
     "HOME",
     "TZ",
-    "WODLOG",
 ];
 
 /// Ends with a run that is on its way when dropped.
@@ -115,9 +115,9 @@ impl Keeper {
     /// One run, to its end or to ours.
     fn deliver(&mut self) {
         tracing::info!("wod deliver is started, as WODDELIVERCRON says");
-        let mut child = match self.command().start(None, None) {
+        let mut child = match self.start() {
             Ok(child) => child,
-            Err(e) => return self.not_begun(&format!("{e}")),
+            Err(e) => return self.not_begun(&format!("{e:#}")),
         };
         while !self.stops() {
             if let Some(status) = child.ended() {
@@ -128,18 +128,15 @@ impl Keeper {
         stop(&mut child);
     }
 
-    fn command(&self) -> Cmd {
-        let inventory = absolute(&self.source.inventory);
-        let mut command = Cmd::new("/proc/self/exe").arg("--inventory").arg(inventory);
-        for (name, value) in &self.source.set {
-            command = command.arg("-e").arg(format!("{name}={value}"));
-        }
+    fn start(&self) -> anyhow::Result<Service> {
+        let (mut command, variables) = child::command(&self.source)?;
         for name in PASSED_ON {
             if let Some(value) = std::env::var_os(name) {
                 command = command.env(name, value);
             }
         }
-        command.args(["deliver", "--by", "scheduler"])
+        let command = command.args(["deliver", "--by", "scheduler"]);
+        Ok(command.start(Some(variables), None)?)
     }
 
     /// What failed in a run it has told by itself.

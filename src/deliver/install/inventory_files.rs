@@ -14,6 +14,8 @@ const EXPLAINED: &str = include_str!("../../../inventory/group_vars/all.yml");
 const HOSTS: &str = include_str!("../../../inventory/hosts");
 /// The line that a token takes the place of.
 const NO_TOKEN: &str = "#WODBETOKEN:\n";
+/// With fewer rights than the engine has, where systemd can start it beside the engine.
+const WATCHDOG: (&str, &str) = ("#WODWATCHDOG: serve\n", "WODWATCHDOG: unit\n");
 
 /// A site that has one keeps it as it is.
 pub struct InventoryFiles {
@@ -83,7 +85,8 @@ fn token() -> Result<Zeroizing<String>, Fault> {
 }
 
 fn with_token(token: &str) -> Result<Zeroizing<String>, Fault> {
-    match EXPLAINED.split_once(NO_TOKEN) {
+    let explained = EXPLAINED.replace(WATCHDOG.0, WATCHDOG.1);
+    match explained.split_once(NO_TOKEN) {
         Some((before, after)) => Ok(Zeroizing::new(format!(
             "{before}WODBETOKEN: {token}\n{after}"
         ))),
@@ -102,6 +105,7 @@ mod tests {
         assert_ne!(*one, *other);
         let text = with_token(&one).unwrap();
         assert!(text.contains(&format!("\nWODBETOKEN: {}\n", *one)));
+        assert!(text.contains("\nWODWATCHDOG: unit\n"));
         assert_eq!(text.lines().count(), EXPLAINED.lines().count());
     }
 

@@ -24,6 +24,27 @@ pub fn variables(look: &Look<'_>) -> Vec<Found> {
         .collect()
 }
 
+/// Who reads it, reads every secret of the site.
+pub fn vault(look: &Look<'_>) -> Vec<Found> {
+    let Some(dir) = &look.site.settings.private_variables else {
+        return Vec::new();
+    };
+    let path = dir.join(super::super::vault::SITE_FILE);
+    match fs::metadata(&path).map(|meta| meta.mode() & 0o777) {
+        Ok(mode) if mode & 0o077 != 0 => vec![problem(
+            format!(
+                "the vault's password in {} is for others, too (mode {mode:04o})",
+                path.display()
+            ),
+            format!(
+                "chmod 600 {}, and think about wod vault rekey",
+                path.display()
+            ),
+        )],
+        _ => Vec::new(),
+    }
+}
+
 /// The workshops of all shelves that can be used.
 pub fn listed(site: &Site) -> Result<Vec<Workshop>, Fault> {
     let (workshops, _) = site.shelves()?.list()?;

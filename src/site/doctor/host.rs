@@ -7,6 +7,7 @@ use rustix::fs::{StatVfs, getxattr, statvfs};
 
 use crate::exec::Cmd;
 use crate::intake::confine::{self, Demand};
+use crate::safefs::Dir;
 
 use super::{Found, Look, advice, problem};
 
@@ -78,7 +79,10 @@ pub fn clock(_: &Look<'_>) -> Vec<Found> {
 
 pub fn kernel(look: &Look<'_>) -> Vec<Found> {
     let mut found = Vec::new();
-    if let Err(e) = crate::safefs::Dir::open_root(Path::new("/")) {
+    // By name a directory is opened as anything is; what is below it, by openat2. On one file system.
+    let opened =
+        Dir::open_root(Path::new("/proc/self")).and_then(|own| own.open_dir(Path::new("task")));
+    if let Err(e) = opened {
         found.push(problem(
             format!("this kernel has no openat2, without which no home is touched: {e}"),
             "use a kernel of 5.6 or later",

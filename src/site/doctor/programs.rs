@@ -1,9 +1,12 @@
 //! Programs that the backend starts, and JupyterHub's own.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
 
 use crate::deliver::is_here;
 use crate::exec::{self, Cmd};
+use crate::safefs::Dir;
 
 use super::{Found, Look, problem};
 
@@ -29,6 +32,8 @@ const NEEDED: &[(&str, &str, &str)] = &[
     ("sudo", "sudo", "workshop scripts become root by it"),
     ("crontab", "cron", "a guest's crontab is taken away by it"),
 ];
+/// What a package says of itself.
+const LARGEST: u64 = 1 << 20;
 const SHC: (&str, &str, &str) = ("shc", "shc", "scripts of compile: are made by it");
 
 pub fn all(look: &Look<'_>) -> Vec<Found> {
@@ -70,11 +75,55 @@ pub fn jupyterhub(look: &Look<'_>) -> Vec<Found> {
     }
     let proxy = "configurable-http-proxy";
     let own = format!("{dir}/lib/node_modules/{proxy}/bin/{proxy}");
-    if !is_here(&own) && !exec::is_installed(proxy) {
-        let line = format!("there is no {proxy}, which JupyterHub starts");
-        found.push(problem(line, "wod install"));
+    let (program, node) = match is_here(&own) {
+        true => (Some(PathBuf::from(own)), Path::new(&dir).join("bin/node")),
+        false => (exec::installed(proxy), PathBuf::from("node")),
+    };
+    match program {
+        Some(program) => found.extend(proxy_node(&program, &node)),
+        None => {
+            let line = format!("there is no {proxy}, which JupyterHub starts");
+            found.push(problem(line, "wod install"));
+        }
     }
     found
+}
+
+/// Whether the proxy's node runs, and is as new as the proxy itself says that it has to be.
+fn proxy_node(proxy: &Path, node: &Path) -> Option<Found> {
+    const MEND: &str =
+        "wod install puts a proxy with a node of its own into JPHUB; or install a newer one";
+    let version = match Cmd::new(node).arg("--version").run() {
+        Ok(said) => String::from_utf8_lossy(&said.stdout).trim().to_owned(),
+        Err(e) => {
+            return Some(problem(
+                format!("node, in which JupyterHub's proxy runs, does not run: {e}"),
+                MEND,
+            ));
+        }
+    };
+    let package = proxy.canonicalize().ok()?;
+    let dir = Dir::open_root(package.parent()?.parent()?).ok()?;
+    let text = dir.read(Path::new("package.json"), LARGEST).ok()?;
+    let about: Value = serde_json::from_slice(&text).ok()?;
+    let least = major(about["engines"]["node"].as_str()?)?;
+    let is_old = major(&version)? < least;
+    is_old.then(|| {
+        problem(
+            format!("node {version} is too old for JupyterHub's proxy; expected {least} or later"),
+            MEND,
+        )
+    })
+}
+
+/// Of `v20.1.2`, `>= 20` and the like.
+fn major(text: &str) -> Option<u32> {
+    let digits = text.trim_start_matches(|c: char| !c.is_ascii_digit());
+    digits
+        .split(|c: char| !c.is_ascii_digit())
+        .next()?
+        .parse()
+        .ok()
 }
 
 /// `3 11 6.1.1`: what is wrong with such a Python and such a hub.
@@ -102,7 +151,15 @@ fn old(versions: &str, dir: &str) -> Option<Found> {
 
 #[cfg(test)]
 mod tests {
-    use super::old;
+    use super::{major, old};
+
+    #[test]
+    fn versions_and_demands_begin_alike() {
+        assert_eq!(major("v20.20.2\n"), Some(20));
+        assert_eq!(major(">= 20"), Some(20));
+        assert_eq!(major("^18.0.0 || >=20"), Some(18));
+        assert_eq!(major("*"), None);
+    }
 
     #[test]
     fn only_versions_that_were_tried_pass() {

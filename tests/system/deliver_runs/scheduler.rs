@@ -1,5 +1,6 @@
 //! Runs that `wod serve` starts.
 
+use std::fs;
 use std::process::Command;
 
 use super::{appears, history, is_running, make_overlay, program, site, states, with_overlay};
@@ -67,5 +68,53 @@ fn without_lines_serve_starts_nothing() {
         let told = String::from_utf8_lossy(&wrong.stderr).into_owned();
         assert_eq!(wrong.status.code(), Some(4), "{told}");
         assert!(told.contains("WODDELIVERCRON is wrong"), "{told}");
+    });
+}
+
+/// Pid and arguments of all processes but one.
+fn arguments_but(pid: u32) -> Vec<(u32, String)> {
+    let all = fs::read_dir("/proc").unwrap().flatten();
+    let of = |entry: fs::DirEntry| {
+        let found = entry.file_name().to_str()?.parse::<u32>().ok()?;
+        let argv = fs::read(entry.path().join("cmdline")).ok()?;
+        Some((found, String::from_utf8_lossy(&argv).replace('\0', " ")))
+    };
+    all.filter_map(of)
+        .filter(|(found, _)| *found != pid)
+        .collect()
+}
+
+#[test]
+fn what_the_command_line_sets_is_in_no_child_s_arguments() {
+    on_private_host(|| {
+        const VALUE: &str = "only-for-those-who-need-it";
+        let mut backend = site("WODWATCHDOG: serve");
+        program("10-waits", "echo \"$WODMINE\" >/tmp/told; sleep 33.3");
+        let mine = format!("WODMINE={VALUE}");
+        backend.start_engine_over(&[&mine, "WODDELIVERCRON=* * * * *"]);
+        let engine = backend.engine_id();
+        let mut seen = Vec::new();
+        wait_for(90, "what a program of the run was told", || {
+            let all = arguments_but(engine);
+            let (told, rest): (Vec<_>, Vec<_>) =
+                all.into_iter().partition(|(_, argv)| argv.contains(VALUE));
+            assert!(told.is_empty(), "{told:?}");
+            seen.extend(rest.into_iter().map(|(_, argv)| argv));
+            fs::read_to_string("/tmp/told")
+                .ok()
+                .filter(|text| text.ends_with('\n'))
+        });
+        // All the same, they have it.
+        assert_eq!(fs::read_to_string("/tmp/told").unwrap().trim(), VALUE);
+        for child in ["deliver --by scheduler", "watchdog --engine", " intake "] {
+            assert!(seen.iter().any(|argv| argv.contains(child)), "{child}");
+        }
+        backend.stop_engine();
+        // By hand, without what is expected there.
+        let none = Command::new(PROGRAM)
+            .args(["--extra-vars-on-stdin", "vars", "WODUSER"])
+            .output()
+            .unwrap();
+        assert_eq!(none.status.code(), Some(4));
     });
 }

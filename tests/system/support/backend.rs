@@ -73,6 +73,15 @@ impl Backend {
         });
     }
 
+    /// With variables over those of the inventory.
+    pub fn start_engine_over(&mut self, variables: &[&str]) {
+        let mut serve = Command::new(PROGRAM);
+        for variable in variables {
+            serve.args(["-e", variable]);
+        }
+        self.spawn(serve.arg("serve"));
+    }
+
     /// It has not come to its first instruction, and goes on when somebody traces it or sends
     /// SIGCONT.
     pub fn start_engine_stopped(&mut self) {

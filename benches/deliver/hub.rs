@@ -1,0 +1,171 @@
+//! The students of a real JupyterHub, from nothing and away again; and how much of the time is the
+//! hub's own.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::support::backend::{Backend, HUB, Options, SHARE, token};
+use super::support::{sh, wait_for};
+use super::{Figures, WANTED, deliver};
+
+/// Where deliver asks; what it hears is the hub's, by way of a [`Relay`].
+const RELAY: &str = "127.0.0.1:8900";
+const LEFT: u32 = 10;
+
+pub fn run(figures: &mut Figures) {
+    let relay = Relay::start();
+    let mut backend = Backend::start(Options {
+        inventory: &format!(
+            "WODSYSDIR: {SHARE}/sys\nWODUSERMAX: {WANTED}\nWODHUB: jupyterhub\n\
+             WODBEAPIURL: http://{RELAY}/hub/api"
+        ),
+        ..Options::default()
+    });
+    backend.stop_engine();
+    let _hub = Hub::start();
+    relay.waited();
+
+    let first = deliver(&[]);
+    let at_hub = relay.waited();
+    assert_eq!(first.changed, 2, "accounts and hub users");
+    assert_eq!(users(), WANTED as usize);
+    figures.push(("deliver2000_hub_s", first.seconds));
+    figures.push(("deliver2000_hub_own_s", first.seconds - at_hub));
+    let mut again: Vec<(f64, f64)> = Vec::new();
+    for _ in 0..5 {
+        let seen = deliver(&[]);
+        assert_eq!(seen.changed, 0);
+        again.push((seen.seconds, relay.waited()));
+    }
+    again.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (seconds, at_hub) = again[2];
+    figures.push(("deliver2000_hub_again_s", seconds));
+    figures.push(("deliver2000_hub_again_own_s", seconds - at_hub));
+
+    let fewer = deliver(&["-e", &format!("WODUSERMAX={LEFT}")]);
+    let at_hub = relay.waited();
+    assert_eq!(users(), LEFT as usize);
+    figures.push(("deliver2000_hub_away_s", fewer.seconds));
+    figures.push(("deliver2000_hub_away_own_s", fewer.seconds - at_hub));
+}
+
+/// JupyterHub with the files that deliver puts on a host; killed when dropped.
+struct Hub(Child);
+
+impl Hub {
+    fn start() -> Hub {
+        // The other items of the system are not for a benchmark: they set the kernel's values.
+        sh(&format!(
+            "cd {SHARE}/sys; cp host.yml whole.yml
+             (echo system:; sed -n '\\#directory: /etc/wod/jupyterhub#,\\#file: /etc/fail2ban#p' whole.yml | sed '$d') >host.yml
+             /run/wod deliver --tags system >/run/system.log; mv whole.yml host.yml"
+        ));
+        let log = fs::File::create("/run/hub.log").unwrap();
+        let mut hub = Command::new("/opt/jupyterhub/bin/jupyterhub")
+            .args(["-f", "/etc/wod/jupyterhub/jupyterhub_config.py"])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        wait_for(120, "JupyterHub", || {
+            let said = fs::read_to_string("/run/hub.log").unwrap();
+            assert!(hub.try_wait().unwrap().is_none(), "{said}");
+            let answer = ureq::get(format!("{HUB}/hub/api/")).call().ok()?;
+            answer.status().is_success().then_some(())
+        });
+        Hub(hub)
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// How many users the hub has, page by page.
+fn users() -> usize {
+    let mut count = 0;
+    loop {
+        let text = ureq::get(format!("{HUB}/hub/api/users?offset={count}&limit=200"))
+            .header("authorization", format!("token {}", token()))
+            .call()
+            .unwrap()
+            .body_mut()
+            .read_to_string()
+            .unwrap();
+        match serde_json::from_str::<Vec<Value>>(&text).unwrap().len() {
+            0 => return count,
+            more => count += more,
+        }
+    }
+}
+
+/// Between a client and the hub: hands everything on, and adds up the time from the last bytes of a
+/// question to the first ones of its answer.
+struct Relay(Arc<Mutex<Waiting>>);
+
+#[derive(Default)]
+struct Waiting {
+    asked: Option<Instant>,
+    total: Duration,
+}
+
+impl Relay {
+    fn start() -> Relay {
+        let listener = TcpListener::bind(RELAY).unwrap();
+        let waiting = Arc::new(Mutex::new(Waiting::default()));
+        let of_all = Arc::clone(&waiting);
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let Ok(hub) = TcpStream::connect(HUB.strip_prefix("http://").unwrap()) else {
+                    continue;
+                };
+                let pair = (client.try_clone().unwrap(), hub.try_clone().unwrap());
+                let of_one = Arc::clone(&of_all);
+                thread::spawn(move || {
+                    hand_on(pair.0, pair.1, || {
+                        of_one.lock().unwrap().asked = Some(Instant::now());
+                    });
+                });
+                let of_one = Arc::clone(&of_all);
+                thread::spawn(move || {
+                    hand_on(hub, client, || {
+                        let mut waiting = of_one.lock().unwrap();
+                        let asked = waiting.asked.take();
+                        waiting.total += asked.map_or(Duration::ZERO, |asked| asked.elapsed());
+                    });
+                });
+            }
+        });
+        Relay(waiting)
+    }
+
+    /// Seconds since the last time that this was asked.
+    fn waited(&self) -> f64 {
+        std::mem::take(&mut *self.0.lock().unwrap())
+            .total
+            .as_secs_f64()
+    }
+}
+
+/// Until one side has no more to say, or the other does not listen.
+fn hand_on(mut from: TcpStream, mut to: TcpStream, mut note: impl FnMut()) {
+    let mut chunk = vec![0; 1 << 16];
+    while let Ok(read @ 1..) = from.read(&mut chunk) {
+        note();
+        if to.write_all(&chunk[..read]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Write);
+}
