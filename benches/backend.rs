@@ -50,6 +50,7 @@ fn main() {
     on_the_real_disk();
     let mut figures = Figures::default();
     without_a_hub(&mut figures);
+    watched(&mut figures);
     intake_alone(&mut figures);
     with_a_hub(&mut figures);
     figures.print();
@@ -239,7 +240,12 @@ fn without_a_hub(figures: &mut Figures) {
     });
     let watcher = Watcher::new();
     let mut sender = Sender::connect(SMTP);
-    idle(figures, backend.engine_id());
+    let names = [
+        "serve_idle_rss_mb",
+        "serve_idle_pss_mb",
+        "serve_idle_core_pct",
+    ];
+    idle(figures, names, backend.engine_id());
     // The first ones make their accounts; those are not counted.
     one_by_one(&watcher, &mut sender, "CREATE", 5);
     let created = one_by_one(&watcher, &mut sender, "CREATE", 100);
@@ -256,6 +262,20 @@ fn without_a_hub(figures: &mut Figures) {
     let (_, total) = at_once(&watcher, 300, 100);
     figures.note("create100_total_s", total / 1000.0);
     figures.note("serve_peak_rss_mb", peak_mb(backend.engine_id()));
+}
+
+/// With the watchdog as one more child.
+fn watched(figures: &mut Figures) {
+    let backend = Backend::start(Options {
+        inventory: "WODUSERMAX: 1000\nWODWATCHDOG: serve",
+        ..Options::default()
+    });
+    let names = [
+        "serve_watched_idle_rss_mb",
+        "serve_watched_idle_pss_mb",
+        "serve_watched_idle_core_pct",
+    ];
+    idle(figures, names, backend.engine_id());
 }
 
 struct Times {
@@ -306,27 +326,23 @@ fn milliseconds(from: Time, to: Time) -> f64 {
     to.since(from).as_secs_f64() * 1000.0
 }
 
-/// The engine and its intake while nothing comes in.
-fn idle(figures: &mut Figures, engine: u32) {
-    const WATCHED: Duration = Duration::from_secs(10);
-    let both = || {
-        [
-            engine,
-            support::sh(&format!("pgrep -P {engine}"))
-                .trim()
-                .parse()
-                .unwrap(),
-        ]
-    };
+/// The engine and its children while nothing comes in.
+fn idle(figures: &mut Figures, names: [&'static str; 3], engine: u32) {
+    const WATCHED: Duration = Duration::from_secs(20);
     thread::sleep(Duration::from_secs(2));
-    let ticks = |pids: [u32; 2]| pids.iter().map(|&pid| cpu_ticks(pid)).sum::<u64>();
-    let before = ticks(both());
+    let children = support::sh(&format!("pgrep -P {engine}"));
+    let children = children.lines().map(|pid| pid.parse().unwrap());
+    let all: Vec<u32> = children.chain([engine]).collect();
+    let sum = |of: fn(u32) -> u64| all.iter().map(|&pid| of(pid)).sum::<u64>();
+    let before = sum(cpu_ticks);
     thread::sleep(WATCHED);
-    let used = ticks(both()) - before;
-    let rss: u64 = both().iter().map(|&pid| status_kb(pid, "VmRSS:")).sum();
-    figures.note("serve_idle_rss_mb", rss as f64 / 1024.0);
+    let used = sum(cpu_ticks) - before;
+    let rss = sum(|pid| kb(&format!("/proc/{pid}/status"), "VmRSS:"));
+    let pss = sum(|pid| kb(&format!("/proc/{pid}/smaps_rollup"), "Pss:"));
+    figures.note(names[0], rss as f64 / 1024.0);
+    figures.note(names[1], pss as f64 / 1024.0);
     // 100 ticks are a second of one core.
-    figures.note("serve_idle_core_pct", used as f64 / WATCHED.as_secs_f64());
+    figures.note(names[2], used as f64 / WATCHED.as_secs_f64());
 }
 
 fn cpu_ticks(pid: u32) -> u64 {
@@ -340,8 +356,8 @@ fn cpu_ticks(pid: u32) -> u64 {
     fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }
 
-fn status_kb(pid: u32, field: &str) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+fn kb(path: &str, field: &str) -> u64 {
+    let text = fs::read_to_string(path).unwrap();
     let line = text
         .lines()
         .find_map(|line| line.strip_prefix(field))
@@ -350,7 +366,7 @@ fn status_kb(pid: u32, field: &str) -> u64 {
 }
 
 fn peak_mb(pid: u32) -> f64 {
-    status_kb(pid, "VmHWM:") as f64 / 1024.0
+    kb(&format!("/proc/{pid}/status"), "VmHWM:") as f64 / 1024.0
 }
 
 /// The listener with 16 senders and nobody behind the spool.

@@ -3,9 +3,8 @@
 
 use std::collections::HashMap;
 use std::fmt::Write;
-use std::os::fd::OwnedFd;
 
-use rustix::fs::{AtFlags, StatxFlags, fstat, statx};
+use rustix::fs::{AtFlags, StatxFlags, statx};
 use rustix::io::read;
 
 use super::procfs::{MOST_ARGV, Proc};
@@ -17,8 +16,6 @@ const REMEMBERED: usize = 4096;
 pub struct Glimpse<'a> {
     /// The last part of its file's path.
     pub file: &'a [u8],
-    /// What it calls itself.
-    pub name: &'a [u8],
     /// Its arguments with a zero after each.
     pub argv: &'a [u8],
 }
@@ -40,7 +37,6 @@ type File = (u64, u32, u32, u64, i64, u32);
 pub struct Programs {
     names: HashMap<File, Box<[u8]>>,
     path: String,
-    name: [u8; 64],
     argv: Box<[u8; MOST_ARGV]>,
 }
 
@@ -49,7 +45,6 @@ impl Default for Programs {
         Programs {
             names: HashMap::new(),
             path: String::new(),
-            name: [0; 64],
             argv: Box::new([0; MOST_ARGV]),
         }
     }
@@ -59,22 +54,21 @@ impl Programs {
     /// Reads more only if `is_student` says so of its effective uid. Its real uid, which is dear to
     /// read, may be another one: nobody can be blamed for what is seen here.
     pub fn look(&mut self, proc: &Proc, pid: u32, is_student: impl Fn(u32) -> bool) -> Seen<'_> {
-        let Ok(comm) = proc.open_file(self.path(pid, "comm")) else {
+        // Its directory is its effective uid's, even where its files are root's.
+        let directory = self.path(pid, "");
+        let Ok(stat) = statx(proc, directory, AtFlags::STATX_DONT_SYNC, StatxFlags::UID) else {
             return Seen::Gone;
         };
-        // Where others may not look into the process, its files are root's.
-        match fstat(&comm).map(|stat| stat.st_uid) {
-            Ok(uid) if is_student(uid) => match self.glimpse(proc, pid, comm) {
-                Some(glimpse) => Seen::Roots(uid, glimpse),
-                None => Seen::Other,
-            },
-            _ => Seen::Other,
+        let uid = stat.stx_uid;
+        match is_student(uid).then(|| self.glimpse(proc, pid)).flatten() {
+            Some(glimpse) => Seen::Roots(uid, glimpse),
+            None => Seen::Other,
         }
     }
 
-    /// None when its program is not root's, or cannot be seen.
-    fn glimpse(&mut self, proc: &Proc, pid: u32, comm: OwnedFd) -> Option<Glimpse<'_>> {
-        let name = read(comm, &mut self.name).ok()?;
+    /// None when its program is not root's, or cannot be seen. What it calls itself is for the next
+    /// sample: at its start that is its file's name, a link's to it, or its script's.
+    fn glimpse(&mut self, proc: &Proc, pid: u32) -> Option<Glimpse<'_>> {
         let file = roots(proc, self.path(pid, "exe"))?;
         if !self.names.contains_key(&file) {
             if self.names.len() > REMEMBERED {
@@ -89,10 +83,12 @@ impl Programs {
             self.names.insert(file, name.as_encoded_bytes().into());
         }
         let opened = proc.open_file(self.path(pid, "cmdline")).ok()?;
-        let argv = read(opened, &mut self.argv[..]).ok()?;
+        // There are none while a program is on its way in.
+        let argv = read(opened, &mut self.argv[..])
+            .ok()
+            .filter(|&length| length > 0)?;
         Some(Glimpse {
             file: self.names.get(&file)?,
-            name: self.name[..name].trim_ascii_end(),
             argv: &self.argv[..argv],
         })
     }
@@ -132,11 +128,14 @@ mod tests {
         for _ in 0..2 {
             let mut command = Command::new("/usr/bin/sleep");
             let mut child = command.arg("60").stdin(Stdio::null()).spawn().unwrap();
-            // The child has executed its program when this comes back.
-            match programs.look(&proc, child.id(), |uid| uid == own) {
+            let is_own = |uid| uid == own;
+            // The child has let go of the old program when it comes here, and may lack arguments.
+            while matches!(programs.look(&proc, child.id(), is_own), Seen::Other) {
+                std::thread::yield_now();
+            }
+            match programs.look(&proc, child.id(), is_own) {
                 Seen::Roots(uid, glimpse) => {
                     assert_eq!((uid, glimpse.file), (own, &b"sleep"[..]));
-                    assert_eq!(glimpse.name, b"sleep");
                     assert_eq!(glimpse.argv, b"/usr/bin/sleep\x0060\0");
                 }
                 other => panic!("{other:?}"),

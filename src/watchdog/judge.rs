@@ -53,10 +53,10 @@ impl Judge {
         &self.policy
     }
 
-    /// Whether `at_exec` has nothing to say of a program of root's that looks like this: of those
-    /// only listed words say anything.
+    /// Whether `at_exec` has nothing to say of a program of root's that looks like this, whatever it
+    /// calls itself: of those only listed words say anything.
     pub fn is_plain(&self, program: &Glimpse) -> bool {
-        let texts = [program.file, program.name, program.argv];
+        let texts = [program.file, program.argv];
         !texts.iter().any(|text| self.words.may_hit(text))
     }
 
