@@ -199,7 +199,7 @@ impl Sync {
     /// For a directory that its writer may not list.
     fn of_unreadable(dir: &OwnedFd) -> io::Result<Sync> {
         let magic = fs::fstatfs(dir)?.f_type;
-        let keeps = KEEP_NAMES.iter().any(|&known| magic == known);
+        let keeps = KEEP_NAMES.contains(&magic);
         Ok(if keeps { Sync::File } else { Sync::FileSystem })
     }
 }

@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static volatile unsigned long sink;
@@ -189,9 +190,14 @@ int main(int argc, char **argv) {
         raise(SIGSTOP);
         pause();
     } else if (!strcmp(how, "storm")) {
-        /* Short-lived programs, so many a second. */
+        /* Short-lived programs, so many a second, as far as the machine keeps up. */
+        struct timespec next;
+        clock_gettime(CLOCK_MONOTONIC, &next);
         for (;;) {
-            usleep(1000000 / (argc > 2 ? number : 1000000));
+            next.tv_nsec += 1000000000 / (argc > 2 ? number : 1000000);
+            next.tv_sec += next.tv_nsec / 1000000000;
+            next.tv_nsec %= 1000000000;
+            clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, NULL);
             pid_t pid = vfork();
             if (pid == 0) {
                 execl("/bin/true", "true", NULL);
