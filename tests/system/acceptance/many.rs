@@ -103,6 +103,19 @@ pub fn send_all(next: &AtomicUsize, all: usize) -> Vec<(Mail, Answer)> {
     told
 }
 
+/// Those that were put off, once more; how many there were.
+pub fn send_again(told: &mut [(Mail, Answer)]) -> usize {
+    let mut later: Vec<&mut (Mail, Answer)> = told
+        .iter_mut()
+        .filter(|(_, answer)| matches!(answer, Answer::Later(_)))
+        .collect();
+    let mails = later.iter().map(|(mail, _)| *mail).collect();
+    for (one, (_, answer)) in later.iter_mut().zip(by_smtp(mails)) {
+        one.1 = answer;
+    }
+    later.len()
+}
+
 /// Through one connection, or, after it broke, through further ones.
 fn by_smtp(mails: Vec<Mail>) -> Vec<(Mail, Answer)> {
     let mut told: Vec<(Mail, Answer)> = Vec::new();

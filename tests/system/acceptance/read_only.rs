@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::support::backend::{Backend, Options, STATE};
 use crate::support::{on_private_host, sh, wait_for};
 
-use super::many::{self, Answer};
+use super::many;
 use super::{idle_workshops, judge, worked_off};
 
 const MAILS: usize = 3000;
@@ -115,11 +115,13 @@ fn a_disk_that_turns_read_only_loses_nothing() {
         backend.stop_engine();
         assert!(backend.wod(&["journal", "check"]).status.success());
         backend.start_engine();
+        // Of a mail that was put off at that very moment nobody can say whether its file is on the
+        // disk, from which nothing can be taken away any more. It comes again, and is done once.
+        let later = many::send_again(&mut told);
+        assert!(later > 0, "somebody was told to come again");
+        println!("{later} mails came again");
+        worked_off(60);
         judge(&told, begun.elapsed());
-        let later = told
-            .iter()
-            .filter(|(_, answer)| matches!(answer, Answer::Later(_)));
-        assert!(later.count() > 0, "somebody was told to come again");
         drop(backend);
     });
 }

@@ -289,7 +289,7 @@ fn what_the_last_one_left_elsewhere() {
         );
         assert!(left.status.success(), "{left:?}");
         done(backend.act(&["PURGE", API, "12", "--participant", "825"]));
-        let files = sh("find /tmp /dev/shm /var/tmp -name 'mine*'");
+        let files = sh("find /tmp /dev/shm /var/tmp -name 'mine-*'");
         assert_eq!(files, "");
         let objects = sh("cat /proc/sysvipc/shm /proc/sysvipc/msg /proc/sysvipc/sem");
         assert!(!objects.contains(&(UID_BASE + 12).to_string()), "{objects}");
