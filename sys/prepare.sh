@@ -94,6 +94,7 @@ list_packages() {
     package procmail procmail
     # A fresh Debian for wod install.
     package debootstrap debootstrap
+    package strace strace
 }
 
 install_packages() {

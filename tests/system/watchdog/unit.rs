@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -81,7 +82,11 @@ fn it_can_do_its_work_with_what_its_unit_leaves_it() {
             .all(|program| Path::new(program).exists());
         match is_traced {
             true => starter.extend(["strace", "-D", "-f", "-qq", "-o", CALLS]),
-            false => eprintln!("calls are left out: they need strace and systemd-analyze"),
+            false => writeln!(
+                std::io::stderr(),
+                "calls are left out: they need strace and systemd-analyze"
+            )
+            .unwrap(),
         }
         watched.seat(1, 801);
         watched.start_watchdog_below(&starter, &[]);
