@@ -3,8 +3,9 @@
 
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::os::fd::OwnedFd;
 
-use rustix::fs::{AtFlags, StatxFlags, statx};
+use rustix::fs::{AtFlags, StatxFlags, fstat, statx};
 use rustix::io::read;
 
 use super::procfs::{MOST_ARGV, Proc};
@@ -54,13 +55,24 @@ impl Programs {
     /// Reads more only if `is_student` says so of its effective uid. Its real uid, which is dear to
     /// read, may be another one: nobody can be blamed for what is seen here.
     pub fn look(&mut self, proc: &Proc, pid: u32, is_student: impl Fn(u32) -> bool) -> Seen<'_> {
-        // Its directory is its effective uid's, even where its files are root's.
-        let directory = self.path(pid, "");
-        let Ok(stat) = statx(proc, directory, AtFlags::STATX_DONT_SYNC, StatxFlags::UID) else {
+        let Ok(cmdline) = proc.open_file(self.path(pid, "cmdline")) else {
             return Seen::Gone;
         };
-        let uid = stat.stx_uid;
-        match is_student(uid).then(|| self.glimpse(proc, pid)).flatten() {
+        let uid = match fstat(&cmdline).map(|stat| stat.st_uid) {
+            // A process that nobody may look into has root's files in a directory of its own.
+            Ok(0) => {
+                let directory = self.path(pid, "");
+                let Ok(stat) = statx(proc, directory, AtFlags::STATX_DONT_SYNC, StatxFlags::UID)
+                else {
+                    return Seen::Gone;
+                };
+                stat.stx_uid
+            }
+            Ok(uid) => uid,
+            Err(_) => return Seen::Gone,
+        };
+        let glimpse = is_student(uid).then(|| self.glimpse(proc, pid, &cmdline));
+        match glimpse.flatten() {
             Some(glimpse) => Seen::Roots(uid, glimpse),
             None => Seen::Other,
         }
@@ -68,7 +80,7 @@ impl Programs {
 
     /// None when its program is not root's, or cannot be seen. What it calls itself is for the next
     /// sample: at its start that is its file's name, a link's to it, or its script's.
-    fn glimpse(&mut self, proc: &Proc, pid: u32) -> Option<Glimpse<'_>> {
+    fn glimpse(&mut self, proc: &Proc, pid: u32, cmdline: &OwnedFd) -> Option<Glimpse<'_>> {
         let file = roots(proc, self.path(pid, "exe"))?;
         if !self.names.contains_key(&file) {
             if self.names.len() > REMEMBERED {
@@ -82,9 +94,8 @@ impl Programs {
             let name = path.file_name().unwrap_or_default();
             self.names.insert(file, name.as_encoded_bytes().into());
         }
-        let opened = proc.open_file(self.path(pid, "cmdline")).ok()?;
         // There are none while a program is on its way in.
-        let argv = read(opened, &mut self.argv[..])
+        let argv = read(cmdline, &mut self.argv[..])
             .ok()
             .filter(|&length| length > 0)?;
         Some(Glimpse {

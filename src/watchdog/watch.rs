@@ -18,6 +18,7 @@ use super::evidence;
 use super::finding::Finding;
 use super::history::History;
 use super::judge::{Exception, Judge};
+use super::pace::{NAP, Pace};
 use super::policy::Policy;
 use super::procfs::Proc;
 use super::reap::Hands;
@@ -62,6 +63,7 @@ pub struct Watch {
     history: History,
     sampler: Sampler,
     connector: Option<Connector>,
+    pace: Pace,
     hands: Arc<Hands>,
     answers: Answers,
     activity: Activity,
@@ -109,6 +111,7 @@ impl Watch {
             history: History::default(),
             sampler,
             connector: None,
+            pace: Pace::new(Instant::now()),
             hands,
             counters,
             seats: BTreeMap::new(),
@@ -201,15 +204,24 @@ impl Watch {
             std::thread::sleep(pause.min(Duration::from_millis(100)));
             return Ok(false);
         };
-        // What is late already is not to keep all execs waiting.
-        let (mut heard, most) = match pause < WAIT {
-            true => (hear_within(connector, pause)?, AT_ONCE),
-            false => (connector.wait()?, 1),
+        let is_crowd = self.pace.is_crowd(Instant::now());
+        let (mut heard, most) = if pause < WAIT {
+            // What is late already is not to keep all execs waiting.
+            (hear_within(connector, pause)?, AT_ONCE)
+        } else if is_crowd {
+            std::thread::sleep(NAP);
+            (connector.hear()?, AT_ONCE)
+        } else {
+            (connector.wait()?, 1)
         };
         let mut missed = false;
         for left in (0..most).rev() {
             match heard {
-                Heard::Exec(pid) => self.look_at(pid, Instant::now()),
+                Heard::Exec(pid) => {
+                    let seen = Instant::now();
+                    self.pace.note(seen);
+                    self.look_at(pid, seen);
+                }
                 Heard::Other => {}
                 Heard::Missed(count) => {
                     missed = true;

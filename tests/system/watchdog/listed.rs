@@ -2,9 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::support::among_all_processes;
 use crate::support::measured::note_evasion;
-use crate::support::watched::{POLICY, Watched};
+use crate::support::wait_for;
+use crate::support::watched::{BRIEF, POLICY, SUSPECT, Watched};
 
 #[test]
 fn a_listed_program_is_ended_at_once_and_the_seat_is_given_to_the_engine() {
@@ -95,6 +98,47 @@ fn two_hundred_listed_programs_at_once_are_all_dead_within_a_second() {
             since.elapsed()
         );
         assert!(since.elapsed() < Duration::from_secs(10));
+    });
+}
+
+/// Where programs start by the thousand, several are looked at together.
+#[test]
+fn in_a_crowd_of_programs_a_listed_one_is_ended_all_the_same() {
+    among_all_processes(|| {
+        let watched = Watched::start(POLICY, "");
+        let mut crowds: Vec<_> = (2..=5)
+            .map(|student| watched.run(student, SUSPECT, &["storm", "400", BRIEF]))
+            .collect();
+        let figures = || {
+            let output = watched.wod(&["watchdog", "status", "--json"]);
+            let figures: Value = serde_json::from_slice(&output.stdout).ok()?;
+            Some((figures["execs"].as_u64()?, figures["checked"].as_u64()?))
+        };
+        wait_for(30, "a crowd", || {
+            figures().filter(|(execs, _)| *execs > 1000)
+        });
+        let mut took = Vec::new();
+        for student in 10..20 {
+            let program = watched.copy(student, "xmrig");
+            let mut miner = watched.run(student, &program, &["idle"]);
+            let began = Instant::now();
+            miner.wait().unwrap();
+            took.push(began.elapsed());
+        }
+        took.sort();
+        eprintln!(
+            "median {:?}, slowest {:?}",
+            took[took.len() / 2],
+            took[took.len() - 1]
+        );
+        for crowd in &mut crowds {
+            assert!(crowd.try_wait().unwrap().is_none(), "the crowd had ended");
+            crowd.kill().unwrap();
+            crowd.wait().unwrap();
+        }
+        let (execs, checked) = figures().unwrap();
+        eprintln!("{checked} of {execs} were looked at");
+        assert!(checked > execs / 2);
     });
 }
 

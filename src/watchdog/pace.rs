@@ -1,0 +1,86 @@
+//! When events are let gather: where they come in quick succession, to be woken for each costs as much
+//! as to look at it.
+
+use std::time::{Duration, Instant};
+
+/// So many events are one measurement.
+const MEASURED: u32 = 16;
+/// A measurement that took less is a crowd, and holds for no longer than this.
+const CROWD: Duration = Duration::from_millis(16);
+
+/// What is let gather comes so much later at most: a listed program is stopped after some milliseconds.
+pub const NAP: Duration = Duration::from_millis(2);
+
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    since: Instant,
+    heard: u32,
+    is_crowd: bool,
+}
+
+impl Pace {
+    pub fn new(now: Instant) -> Pace {
+        Pace {
+            since: now,
+            heard: 0,
+            is_crowd: false,
+        }
+    }
+
+    pub fn note(&mut self, now: Instant) {
+        self.heard += 1;
+        if self.heard >= MEASURED {
+            let took = now.saturating_duration_since(self.since);
+            *self = Pace {
+                is_crowd: took < CROWD,
+                ..Pace::new(now)
+            };
+        }
+    }
+
+    /// Whether more than one event a millisecond comes just now.
+    pub fn is_crowd(&self, now: Instant) -> bool {
+        self.is_crowd && now.saturating_duration_since(self.since) < CROWD
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether it is a crowd after so many events, each so long after the one before.
+    fn is_crowd(events: u32, apart: Duration) -> (Pace, Instant, bool) {
+        let mut now = Instant::now();
+        let mut pace = Pace::new(now);
+        for _ in 0..events {
+            now += apart;
+            pace.note(now);
+        }
+        (pace, now, pace.is_crowd(now))
+    }
+
+    #[test]
+    fn a_crowd_is_more_than_one_event_a_millisecond() {
+        let cases = [
+            (1, 100, false),
+            (15, 100, false),
+            (16, 100, true),
+            (1000, 100, true),
+            (1000, 900, true),
+            (1000, 1100, false),
+            (1000, 1_000_000, false),
+        ];
+        for (events, micros, expected) in cases {
+            let (_, _, seen) = is_crowd(events, Duration::from_micros(micros));
+            assert_eq!(seen, expected, "{events} events, {micros} µs apart");
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_a_crowd_that_is_gone() {
+        let (pace, now, _) = is_crowd(1000, Duration::from_micros(100));
+        assert!(pace.is_crowd(now + Duration::from_millis(10)));
+        assert!(!pace.is_crowd(now + CROWD));
+        assert!(!pace.is_crowd(now + Duration::from_secs(3600)));
+    }
+}
