@@ -1,7 +1,7 @@
 //! A snapshot as the rules see it: the processes that may be judged, and what each of them is. What
 //! a program says of itself never counts in its favour.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::finding::{Finding, Level, Rule};
 use super::history::{History, Past};
@@ -193,13 +193,19 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// The students that have something to be judged, with it.
-    pub fn by_student(&self) -> std::collections::BTreeMap<Student, Vec<&Subject<'a>>> {
-        let mut groups: std::collections::BTreeMap<_, Vec<_>> = Default::default();
+    /// What a rule finds about each student, from all of theirs that may be judged: at least one.
+    pub fn of_each_student<Found: IntoIterator<Item = Finding>>(
+        &self,
+        rule: impl Fn(Student, &[&Subject]) -> Found,
+    ) -> Vec<Finding> {
+        let mut groups: BTreeMap<Student, Vec<&Subject>> = BTreeMap::new();
         for subject in &self.subjects {
             groups.entry(subject.student).or_default().push(subject);
         }
-        groups
+        let found = groups
+            .iter()
+            .flat_map(|(student, group)| rule(*student, group));
+        found.collect()
     }
 }
 

@@ -1,19 +1,16 @@
 //! Processes on a seat that nobody has. Where it is not known who has it, nothing is said.
 
+use crate::domain::Student;
 use crate::watchdog::finding::{Finding, Level, Rule};
 use crate::watchdog::scene::{Scene, Subject};
 use crate::watchdog::told;
 
 pub fn ask(scene: &Scene) -> Vec<Finding> {
-    let groups = scene.by_student();
-    groups
-        .values()
-        .filter_map(|group| of_one(scene, group))
-        .collect()
+    scene.of_each_student(|student, group| of_one(scene, student, group))
 }
 
-fn of_one(scene: &Scene, group: &[&Subject]) -> Option<Finding> {
-    let (seats, student) = (&scene.policy.seats, group.first()?.student);
+fn of_one(scene: &Scene, student: Student, group: &[&Subject]) -> Option<Finding> {
+    let seats = &scene.policy.seats;
     let since = scene.past(student)?.empty_since?;
     let empty = scene.snapshot.at.saturating_sub(since);
     let certain = told::ms(seats.empty_certain_after);

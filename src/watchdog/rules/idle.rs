@@ -1,19 +1,15 @@
 //! Servers whose student the hub has not seen for long. That harms nobody; it is worth a line.
 
+use crate::domain::Student;
 use crate::watchdog::finding::{Finding, Level, Rule};
 use crate::watchdog::scene::{Scene, Subject};
 use crate::watchdog::told;
 
 pub fn ask(scene: &Scene) -> Vec<Finding> {
-    let groups = scene.by_student();
-    groups
-        .values()
-        .filter_map(|group| of_one(scene, group))
-        .collect()
+    scene.of_each_student(|student, group| of_one(scene, student, group))
 }
 
-fn of_one(scene: &Scene, group: &[&Subject]) -> Option<Finding> {
-    let student = group.first()?.student;
+fn of_one(scene: &Scene, student: Student, group: &[&Subject]) -> Option<Finding> {
     let seat = scene.seat(student)?;
     let last = seat.last_activity?;
     // The hub may mean the participant before.

@@ -1,22 +1,17 @@
 //! Processes that are still there when the session is over. It is the frontend that ends sessions:
 //! somebody has to be told that it did not, but the work may be wanted.
 
-use crate::domain::Time;
+use crate::domain::{Student, Time};
 use crate::watchdog::finding::{Finding, Level, Rule};
 use crate::watchdog::scene::{Scene, Subject};
 use crate::watchdog::told;
 
 pub fn ask(scene: &Scene) -> Vec<Finding> {
-    let groups = scene.by_student();
-    groups
-        .values()
-        .filter_map(|group| of_one(scene, group))
-        .collect()
+    scene.of_each_student(|student, group| of_one(scene, student, group))
 }
 
-fn of_one(scene: &Scene, group: &[&Subject]) -> Option<Finding> {
+fn of_one(scene: &Scene, student: Student, group: &[&Subject]) -> Option<Finding> {
     let seats = &scene.policy.seats;
-    let student = group.first()?.student;
     let seat = scene.seat(student).filter(|seat| seat.taken)?;
     let end = seat
         .until

@@ -2,7 +2,7 @@
 //! addresses at once. A port is anybody's, and so are many addresses: installers and browsers have
 //! them, too. They count together with computing.
 
-use crate::domain::quoted;
+use crate::domain::{Student, quoted};
 use crate::watchdog::finding::{Finding, Level, Rule};
 use crate::watchdog::scene::{Scene, Subject};
 use crate::watchdog::told;
@@ -25,12 +25,7 @@ pub fn at_exec(scene: &Scene) -> Vec<Finding> {
 pub fn ask(scene: &Scene) -> Vec<Finding> {
     let mut found = at_exec(scene);
     found.extend(scene.subjects.iter().filter_map(|s| port(scene, s)));
-    let groups = scene.by_student();
-    found.extend(
-        groups
-            .values()
-            .filter_map(|group| destinations(scene, group)),
-    );
+    found.extend(scene.of_each_student(|student, group| destinations(scene, student, group)));
     found
 }
 
@@ -97,8 +92,7 @@ fn port(scene: &Scene, subject: &Subject) -> Option<Finding> {
     })
 }
 
-fn destinations(scene: &Scene, group: &[&Subject]) -> Option<Finding> {
-    let student = group.first()?.student;
+fn destinations(scene: &Scene, student: Student, group: &[&Subject]) -> Option<Finding> {
     let (pool, count) = (&scene.policy.pool, scene.past(student)?.destinations());
     let level = match count {
         count if count >= pool.destinations_suspicious => Level::Suspicious,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use crate::domain::quoted;
+use crate::domain::{Student, quoted};
 use crate::watchdog::finding::{Finding, Level, Rule};
 use crate::watchdog::scene::{Scene, Subject};
 use crate::watchdog::told;
@@ -16,18 +16,16 @@ const ALIKE: usize = 90;
 const REFILL: u32 = 20;
 
 pub fn ask(scene: &Scene) -> Vec<Finding> {
-    let groups = scene.by_student();
-    groups
-        .values()
-        .flat_map(|group| [crowd(scene, group), forks(scene, group)])
-        .flatten()
-        .collect()
+    scene.of_each_student(|student, group| {
+        let found = [crowd(scene, student, group), forks(scene, student, group)];
+        found.into_iter().flatten()
+    })
 }
 
-fn crowd(scene: &Scene, group: &[&Subject]) -> Option<Finding> {
-    let (limits, who) = (&scene.policy.processes, group.first()?.student.account());
+fn crowd(scene: &Scene, student: Student, group: &[&Subject]) -> Option<Finding> {
+    let (limits, who) = (&scene.policy.processes, student.account());
     let count = u32::try_from(group.len()).unwrap_or(u32::MAX);
-    let (level, sentence) = match bomb(scene, group) {
+    let (level, sentence) = match bomb(scene, student, group) {
         Some(program) => (
             Level::Certain,
             format!("{who} has {count} processes, nearly all of them {program}"),
@@ -50,9 +48,9 @@ fn crowd(scene: &Scene, group: &[&Subject]) -> Option<Finding> {
 
 /// The program of a fork bomb: hundreds of copies of a student's own program, or of one of root's
 /// of which new copies go on coming (workers that stay are none).
-fn bomb(scene: &Scene, group: &[&Subject]) -> Option<String> {
+fn bomb(scene: &Scene, student: Student, group: &[&Subject]) -> Option<String> {
     let limits = &scene.policy.processes;
-    let past = scene.past(group.first()?.student)?;
+    let past = scene.past(student)?;
     let (at, span) = (scene.snapshot.at, told::ms(limits.bomb_after));
     let fewest = past.fewest_processes(at, span)?;
     if fewest < limits.bomb {
@@ -73,9 +71,8 @@ fn bomb(scene: &Scene, group: &[&Subject]) -> Option<String> {
     (is_alike && (own || goes_on)).then(|| quoted(&path.to_string_lossy()))
 }
 
-fn forks(scene: &Scene, group: &[&Subject]) -> Option<Finding> {
+fn forks(scene: &Scene, student: Student, group: &[&Subject]) -> Option<Finding> {
     let limits = &scene.policy.processes;
-    let student = group.first()?.student;
     let new = scene.past(student)?.new_processes(scene.snapshot.at, FORKS);
     let rate = new / u32::try_from(FORKS / 1000).unwrap_or(1);
     let level = match rate {

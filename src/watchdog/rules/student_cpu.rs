@@ -1,29 +1,25 @@
 //! All that a student uses within a time, under whatever names: what is renamed, split or started
 //! again every second adds up. Until a session has used what it is allowed, it is worth a line.
 
+use crate::domain::Student;
 use crate::watchdog::finding::{Finding, Level, Rule};
 use crate::watchdog::policy::{Programs, Window};
 use crate::watchdog::scene::{Scene, Subject};
 use crate::watchdog::told;
 
 pub fn ask(scene: &Scene) -> Vec<Finding> {
-    let groups = scene.by_student();
-    groups
-        .values()
-        .filter_map(|group| strongest(scene, group))
-        .collect()
+    scene.of_each_student(|student, group| strongest(scene, student, group))
 }
 
-fn strongest(scene: &Scene, group: &[&Subject]) -> Option<Finding> {
+fn strongest(scene: &Scene, student: Student, group: &[&Subject]) -> Option<Finding> {
     let windows = &scene.policy.cpu.windows;
     let found = windows
         .iter()
-        .filter_map(|window| within(scene, group, *window));
+        .filter_map(|window| within(scene, student, group, *window));
     found.max_by_key(|finding| (finding.level, finding.score))
 }
 
-fn within(scene: &Scene, group: &[&Subject], window: Window) -> Option<Finding> {
-    let student = group.first()?.student;
+fn within(scene: &Scene, student: Student, group: &[&Subject], window: Window) -> Option<Finding> {
     let past = scene.past(student)?;
     let used = past.used_within(scene.snapshot.at, told::ms(window.span));
     let (used, whose) = match window.programs {
