@@ -11,14 +11,16 @@ pub mod listener;
 pub mod message;
 pub mod pipe;
 pub mod proof;
+pub mod refusal;
 pub mod session;
 pub mod spool;
 mod text;
 
 use crate::domain::{Action, Seat, Time};
 
-use gate::{Envelope, Refusal};
+use gate::Envelope;
 use gatefile::GateFile;
+use refusal::Refusal;
 use spool::{Record, Route, Spool};
 
 /// The way of every mail, whatever route it came: judged, spooled, and only then answered.

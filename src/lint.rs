@@ -23,8 +23,9 @@ use std::path::PathBuf;
 use crate::content::Admin;
 use crate::domain::StudentRange;
 
-pub use finding::{Finding, Level};
+pub use finding::Finding;
 pub use report::{Colours, for_people, summary};
+pub use rules::Level;
 pub use run::{Report, lint};
 pub use sarif::sarif;
 pub use tree::Reader;

@@ -1,6 +1,6 @@
 //! Who may ask for what: the policy, and its verdict over one mail.
 //!
-//! Pure. Each refusal has two faces, an exit status for Postfix and an SMTP code, and one line.
+//! Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,12 +12,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::signature::Demand;
 use crate::domain::{
-    Action, AskedWorkshop, Invalid, Participant, Seat, Student, StudentRange, StudentWindow, Time,
-    Verb, WorkshopName, quoted,
+    Action, AskedWorkshop, Participant, Seat, Student, StudentRange, StudentWindow, Time, Verb,
+    WorkshopName, quoted,
 };
 
-use super::message::{self, Malformed, Request};
+use super::message::{self, Request};
 use super::proof::{NOT_SIGNED, WITHOUT_ID};
+use super::refusal::{Kind, Refusal};
 
 /// What the engine publishes for the unprivileged door. Holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,90 +108,6 @@ pub struct Envelope {
     pub sender: String,
     /// May be empty on a pipe, which is configured for one recipient.
     pub recipients: Vec<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Not an action, or one that can never be meant.
-    Malformed,
-    UnknownWorkshop,
-    /// The participant has no seat here.
-    UnknownSeat,
-    UnknownRecipient,
-    /// The peer or the sender.
-    NotAllowed,
-    TooLarge,
-    /// Our own trouble: the sender shall try again.
-    Temporary,
-}
-
-impl Kind {
-    /// The exit status, as sysexits(3) and Postfix read it.
-    pub fn exit(self) -> u8 {
-        match self {
-            Kind::Malformed | Kind::TooLarge => 65,
-            Kind::UnknownWorkshop | Kind::UnknownSeat | Kind::UnknownRecipient => 67,
-            Kind::NotAllowed => 77,
-            Kind::Temporary => 75,
-        }
-    }
-
-    /// The reply code and the enhanced status code.
-    pub fn smtp(self) -> (u16, &'static str) {
-        match self {
-            Kind::Malformed => (550, "5.6.0"),
-            Kind::UnknownWorkshop | Kind::UnknownSeat | Kind::UnknownRecipient => (550, "5.1.1"),
-            Kind::NotAllowed => (550, "5.7.1"),
-            Kind::TooLarge => (552, "5.3.4"),
-            Kind::Temporary => (451, "4.3.0"),
-        }
-    }
-}
-
-/// Why a mail is not taken: one line, printable ASCII, short enough for an SMTP reply.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{line}")]
-pub struct Refusal {
-    pub kind: Kind,
-    pub line: String,
-}
-
-impl Refusal {
-    /// SMTP allows 512 bytes for a reply line with its codes.
-    const LONGEST: usize = 480;
-
-    pub fn new(kind: Kind, line: impl AsRef<str>) -> Refusal {
-        let ascii = line.as_ref().replace('…', "...");
-        let printable = |c: char| match c {
-            ' '..='~' => c,
-            _ => '?',
-        };
-        let line = ascii
-            .chars()
-            .take(Refusal::LONGEST)
-            .map(printable)
-            .collect();
-        Refusal { kind, line }
-    }
-
-    pub fn too_large(max_bytes: u64) -> Refusal {
-        Refusal::new(
-            Kind::TooLarge,
-            format!("mail is too large: expected at most {max_bytes} bytes"),
-        )
-    }
-}
-
-impl From<Malformed> for Refusal {
-    fn from(malformed: Malformed) -> Refusal {
-        Refusal::new(Kind::Malformed, malformed.0)
-    }
-}
-
-impl From<Invalid> for Refusal {
-    fn from(invalid: Invalid) -> Refusal {
-        Refusal::new(Kind::Malformed, invalid.to_string())
-    }
 }
 
 /// A whole mail: envelope, size, text, signature, action, in this order on every route.

@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 
 use crate::domain::Time;
 
-use super::gate::{self, Envelope, Kind, Policy, Refusal};
+use super::gate::{self, Envelope, Policy};
 use super::message::Request;
+use super::refusal::{Kind, Refusal};
 
 const NAME: &str = "gate.json";
 /// 100,000 seats are 2 MiB.

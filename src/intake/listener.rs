@@ -17,8 +17,9 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::admit;
-use super::gate::{self, Kind, Peer, Policy, Refusal};
+use super::gate::{self, Peer, Policy};
 use super::gatefile::GateFile;
+use super::refusal::{Kind, Refusal};
 use super::session::{Event, Mail, Session, turned_away};
 use super::spool::{Route, Spool};
 

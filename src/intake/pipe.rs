@@ -4,8 +4,9 @@
 
 use std::io::{self, Read};
 
-use super::gate::{Envelope, Kind, Peer, Refusal};
+use super::gate::{Envelope, Peer};
 use super::gatefile::GateFile;
+use super::refusal::{Kind, Refusal};
 use super::spool::{Route, Spool};
 use super::{admit, message};
 

@@ -6,7 +6,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::gate::{self, Envelope, Kind, Peer, Policy, Refusal};
+use super::gate::{self, Envelope, Peer, Policy};
+use super::refusal::{Kind, Refusal};
 use super::text::{LineEnd, Text};
 
 const LONGEST_COMMAND: usize = 1000;

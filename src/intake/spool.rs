@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{Action, Participant, Seat, Time, Verb};
 
-use super::gate::{Kind, Refusal};
 use super::message::{LONGEST_LINE, LONGEST_SUBJECT, Signed, is_email};
+use super::refusal::{Kind, Refusal};
 
 /// The largest record, in bytes.
 const LARGEST: u64 = 16 * 1024;

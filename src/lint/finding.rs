@@ -1,27 +1,6 @@
 //! One thing that is wrong: where, what, why, and what to do next.
 
-use serde::Serialize;
-
-use super::rules::Rule;
-
-/// How bad it is. Errors make the command fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Level {
-    Note,
-    Warning,
-    Error,
-}
-
-impl Level {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Level::Note => "note",
-            Level::Warning => "warning",
-            Level::Error => "error",
-        }
-    }
-}
+use super::rules::{Level, Rule};
 
 /// A stretch of one line of a file, or a file as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::finding::{Finding, Level};
+use super::finding::Finding;
+use super::rules::Level;
 use super::run::Report;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

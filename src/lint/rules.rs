@@ -1,6 +1,27 @@
 //! The list of rules: id, usual level, what each is about. Ids are stable; CI configurations name them.
 
-use super::finding::Level::{self, Error, Note, Warning};
+use serde::Serialize;
+
+use Level::{Error, Note, Warning};
+
+/// How bad it is. Errors make the command fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    Note,
+    Warning,
+    Error,
+}
+
+impl Level {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Level::Note => "note",
+            Level::Warning => "warning",
+            Level::Error => "error",
+        }
+    }
+}
 
 #[derive(Debug, PartialEq, Eq)]
 pub struct Rule {

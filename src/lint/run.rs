@@ -12,8 +12,9 @@ use crate::inventory::{self, HOST_FACTS, Value};
 use crate::safefs::{self, Kind};
 
 use super::descriptor::{self, About, Described};
-use super::finding::{Finding, Level, Place};
+use super::finding::{Finding, Place};
 use super::rules;
+use super::rules::Level;
 use super::source::{MOST, Source};
 use super::template::{self, Known};
 use super::tree::{Item, Reader};

@@ -9,8 +9,9 @@ use std::ops::Range;
 use crate::templates::inspect::{self, Tag, TagKind, Trouble, WordKind};
 
 use self::scope::Scopes;
-use super::finding::{Finding, Level};
+use super::finding::Finding;
 use super::rules;
+use super::rules::Level;
 use super::source::{Source, quoted};
 use crate::domain::near::meant;
 

@@ -3,8 +3,9 @@
 use crate::content::Admin;
 use crate::exec::{self, Cmd, RunAs};
 
-use super::finding::{Finding, Level};
+use super::finding::Finding;
 use super::rules;
+use super::rules::Level;
 use super::source::{Source, quoted};
 
 /// Told by shellcheck of every script of ours: what is sourced is not there, and the variables

@@ -66,7 +66,7 @@ pub fn converse<'a>(
     policy: &Policy,
     peer: Peer,
     pieces: impl Iterator<Item = &'a [u8]>,
-    mut answer: impl FnMut(&Mail) -> Result<String, wod::intake::gate::Refusal>,
+    mut answer: impl FnMut(&Mail) -> Result<String, wod::intake::refusal::Refusal>,
 ) -> Vec<Event> {
     let mut session = Session::new(peer, "backend.example", Ok(policy.clone().into()));
     let mut events = Vec::new();

@@ -8,9 +8,10 @@ use std::time::Duration;
 use serde::Deserialize;
 use wod::domain::signature::{Demand, Key, Keyring, Retired, Rule, Signature, Words};
 use wod::domain::{Secret, Time};
-use wod::intake::gate::{Envelope, Kind, Peer, Policy, judge};
+use wod::intake::gate::{Envelope, Peer, Policy, judge};
 use wod::intake::message::{self, Request};
 use wod::intake::proof::proven;
+use wod::intake::refusal::Kind;
 use wod::intake::spool::{Record, Route};
 
 use crate::intake::policy;

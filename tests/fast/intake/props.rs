@@ -3,8 +3,9 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use wod::intake::gate::{Envelope, Peer, Refusal, check};
+use wod::intake::gate::{Envelope, Peer, check};
 use wod::intake::message;
+use wod::intake::refusal::Refusal;
 use wod::intake::session::{Event, Mail};
 
 use crate::intake::{converse, policy};
