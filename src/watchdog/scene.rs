@@ -51,6 +51,20 @@ pub enum Odd {
     },
 }
 
+impl Odd {
+    /// In words that follow `a program`.
+    pub fn words(&self) -> &'static str {
+        match self {
+            Odd::Memory => "that is in memory only",
+            Odd::Deleted => "that is deleted",
+            Odd::Temporary { deleted: true } => "that was deleted from a temporary directory",
+            Odd::Temporary { deleted: false } => "in a temporary directory",
+            Odd::Hidden { deleted: true } => "that was deleted from a hidden directory",
+            Odd::Hidden { deleted: false } => "in a hidden directory",
+        }
+    }
+}
+
 const TEMPORARY: [&str; 6] = [
     "/dev/shm/",
     "/tmp/",
@@ -187,7 +201,7 @@ impl<'a> Scene<'a> {
             evidence: about
                 .iter()
                 .take(told::MOST)
-                .flat_map(|s| told::evidence(s))
+                .flat_map(|subject| told::evidence(subject.process))
                 .collect(),
             allowed: None,
         }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::process::Process;
-use super::scene::{Odd, Subject};
 use crate::domain::quoted;
 
 /// Of so many processes at most a finding tells the facts.
@@ -48,8 +47,7 @@ pub fn score(value: u64, limit: u64) -> u8 {
 }
 
 /// The facts of one process.
-pub fn evidence(subject: &Subject) -> Vec<String> {
-    let process = subject.process;
+pub fn evidence(process: &Process) -> Vec<String> {
     let mut lines = vec![format!(
         "process {} of parent {}, program {}{}, called {}",
         process.id.pid,
@@ -84,16 +82,4 @@ pub fn evidence(subject: &Subject) -> Vec<String> {
         ));
     }
     lines
-}
-
-/// The odd place in words that follow `a program`.
-pub fn place(odd: &Odd) -> &'static str {
-    match odd {
-        Odd::Memory => "that is in memory only",
-        Odd::Deleted => "that is deleted",
-        Odd::Temporary { deleted: true } => "that was deleted from a temporary directory",
-        Odd::Temporary { deleted: false } => "in a temporary directory",
-        Odd::Hidden { deleted: true } => "that was deleted from a hidden directory",
-        Odd::Hidden { deleted: false } => "in a hidden directory",
-    }
 }

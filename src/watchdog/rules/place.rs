@@ -14,7 +14,7 @@ pub fn ask(scene: &Scene) -> Vec<Finding> {
     odd.map(|(subject, odd)| {
         let (level, score) = level(scene, subject, odd);
         let who = subject.student.account();
-        let (what, place) = (told::program(subject.process), told::place(odd));
+        let (what, place) = (told::program(subject.process), odd.words());
         let sentence = match level {
             Level::Notice => format!("{who} runs {what}, a program {place}"),
             _ => format!(
