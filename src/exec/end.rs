@@ -54,14 +54,20 @@ fn members(leader: u32) -> Vec<u32> {
         .collect()
 }
 
-/// The session of a living process: `PID (NAME) STATE PPID PGRP SESSION …`; the name may hold
-/// anything, even `) `.
+/// The session of a living process.
 fn session_of(pid: u32) -> Option<u32> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace();
-    match fields.next()? {
-        "Z" | "X" => None,
-        _ => fields.nth(2)?.parse().ok(),
+    session_in(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// `PID (NAME) STATE PPID PGRP SESSION …`, and as the 20th field its threads; the name may hold any
+/// bytes, even `) `. Of a process whose first thread has ended the others go on.
+fn session_in(stat: &[u8]) -> Option<u32> {
+    let stat = String::from_utf8_lossy(stat);
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
+    let has_ended = matches!(*fields.first()?, "Z" | "X") && matches!(*fields.get(17)?, "0" | "1");
+    match has_ended {
+        true => None,
+        false => fields.get(3)?.parse().ok(),
     }
 }
 
@@ -75,5 +81,32 @@ fn kill_if(pid: u32, still: impl Fn(u32) -> bool) {
         && still(pid)
     {
         let _ = pidfd_send_signal(&handle, Signal::KILL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::session_in;
+
+    #[test]
+    fn a_process_has_ended_when_its_last_thread_has() {
+        let stat = |state: &str, threads: u32| {
+            let name = b"\xff) Z 1 ";
+            let rest = format!("{state} 1 10 77 0 -1 0 0 0 0 0 1 1 0 0 20 0 {threads} 0 12345");
+            [b"10 (", &name[..], b") ", rest.as_bytes()].concat()
+        };
+        for (state, threads, session) in [
+            ("S", 1, Some(77)),
+            ("Z", 1, None),
+            ("Z", 2, Some(77)),
+            ("X", 0, None),
+        ] {
+            assert_eq!(
+                session_in(&stat(state, threads)),
+                session,
+                "{state} {threads}"
+            );
+        }
+        assert_eq!(session_in(b"10 (x) S"), None);
     }
 }

@@ -123,10 +123,10 @@ impl Programs {
 
 fn describe(proc: &Proc, pid: u32, programs: &mut Programs) -> Option<Described> {
     let (process, ..) = proc.process(pid)?;
-    let is_own = process.exe.is_own();
+    let (is_own, teller) = (process.exe.is_own(), proc.teller(pid));
     Some(Described {
-        files: files(proc, pid),
-        environment: environment(proc, pid),
+        files: files(proc, &teller),
+        environment: environment(proc, &teller),
         program: is_own.then(|| programs.add(proc, pid)).flatten(),
         process,
     })
@@ -151,9 +151,9 @@ fn ancestors(proc: &Proc, described: &[Described]) -> Vec<Process> {
     all
 }
 
-fn files(proc: &Proc, pid: u32) -> Vec<String> {
+fn files(proc: &Proc, teller: &str) -> Vec<String> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let Ok(dir) = openat(proc, format!("{pid}/fd"), flags, Mode::empty()) else {
+    let Ok(dir) = openat(proc, format!("{teller}/fd"), flags, Mode::empty()) else {
         return Vec::new();
     };
     let Ok(entries) = Listing::read_from(&dir) else {
@@ -169,9 +169,9 @@ fn files(proc: &Proc, pid: u32) -> Vec<String> {
 }
 
 /// Values may be secrets, of the student or of a workshop.
-fn environment(proc: &Proc, pid: u32) -> Vec<String> {
+fn environment(proc: &Proc, teller: &str) -> Vec<String> {
     let bytes = proc
-        .text(&format!("{pid}/environ"), 64 << 10)
+        .text(&format!("{teller}/environ"), 64 << 10)
         .unwrap_or_default();
     let entries = bytes.split(|&b| b == 0);
     let names = entries.filter_map(|entry| {

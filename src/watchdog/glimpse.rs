@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{AtFlags, StatxFlags, fstat, statx};
 use rustix::io::read;
 
+use super::process::is_loader;
 use super::procfs::{MOST_ARGV, Proc};
 
 const REMEMBERED: usize = 4096;
@@ -78,7 +79,7 @@ impl Programs {
         }
     }
 
-    /// None when its program is not root's, or cannot be seen. What it calls itself is for the next
+    /// None when its program is not root's or loads any other, or cannot be seen. What it calls itself is for the next
     /// sample: at its start that is its file's name, a link's to it, or its script's.
     fn glimpse(&mut self, proc: &Proc, pid: u32, cmdline: &OwnedFd) -> Option<Glimpse<'_>> {
         let file = roots(proc, self.path(pid, "exe"))?;
@@ -94,12 +95,13 @@ impl Programs {
             let name = path.file_name().unwrap_or_default();
             self.names.insert(file, name.as_encoded_bytes().into());
         }
+        let name = self.names.get(&file).filter(|name| !is_loader(name))?;
         // There are none while a program is on its way in.
         let argv = read(cmdline, &mut self.argv[..])
             .ok()
             .filter(|&length| length > 0)?;
         Some(Glimpse {
-            file: self.names.get(&file)?,
+            file: name,
             argv: &self.argv[..argv],
         })
     }

@@ -60,21 +60,63 @@ pub struct Exe {
 }
 
 impl Process {
-    /// It has ended, and its parent has not asked yet.
+    /// It has ended, and its parent has not asked yet. Where only its first thread has, the others
+    /// go on.
     pub fn has_ended(&self) -> bool {
-        matches!(self.state, 'Z' | 'X' | 'x')
+        matches!(self.state, 'Z' | 'X' | 'x') && self.threads <= 1
     }
 }
 
 impl Exe {
-    /// Whether the program is not root's, and so may be anything. A program of which nobody can
-    /// tell is not said to be.
+    /// Whether the program is not root's, and so may be anything; what root's loader was told to
+    /// load may be, too. A program of which nobody can tell is not said to be.
     pub fn is_own(&self) -> bool {
-        self.path.is_some() && self.owner != Some(0)
+        let is_loader = self
+            .file_name()
+            .is_some_and(|name| is_loader(name.as_bytes()));
+        self.path.is_some() && (self.owner != Some(0) || is_loader)
     }
 
     /// The last part of the program's path.
     pub fn file_name(&self) -> Option<&str> {
         self.path.as_ref()?.file_name()?.to_str()
+    }
+}
+
+/// Whether that is the name of the system's loader, which runs any program that is an argument of
+/// it: `ld-linux-x86-64.so.2`, `ld-2.31.so`, `ld-musl-x86_64.so.1`, `ld64.so.2`, `ld.so`.
+pub fn is_loader(name: &[u8]) -> bool {
+    let begins = [&b"ld-"[..], b"ld64.", b"ld.so"];
+    begins.iter().any(|begin| name.starts_with(begin)) && name.windows(3).any(|part| part == b".so")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loader_is_known_by_its_name() {
+        for name in [
+            "ld-linux-x86-64.so.2",
+            "ld-linux-aarch64.so.1",
+            "ld-2.31.so",
+            "ld-musl-x86_64.so.1",
+            "ld64.so.2",
+            "ld.so",
+        ] {
+            assert!(is_loader(name.as_bytes()), "{name}");
+        }
+        for name in [
+            "ld",
+            "ld.bfd",
+            "ld.gold",
+            "ld.lld",
+            "ldd",
+            "ldconfig",
+            "old-x.so",
+            "libc.so.6",
+        ] {
+            assert!(!is_loader(name.as_bytes()), "{name}");
+        }
     }
 }

@@ -65,19 +65,7 @@ impl Proc {
     }
 
     pub fn pids(&self) -> io::Result<Vec<u32>> {
-        let mut pids = Vec::new();
-        for entry in Dir::read_from(&self.dir)? {
-            let entry = entry?;
-            let name = entry.file_name().to_bytes();
-            if name.first().is_some_and(u8::is_ascii_digit) {
-                pids.extend(
-                    std::str::from_utf8(name)
-                        .ok()
-                        .and_then(|n| n.parse::<u32>().ok()),
-                );
-            }
-        }
-        Ok(pids)
+        numbers(&self.dir)
     }
 
     pub fn open_file(&self, path: &str) -> io::Result<OwnedFd> {
@@ -168,8 +156,10 @@ impl Proc {
     pub fn started(&self, pid: u32, status: Status) -> Option<Process> {
         let handle = self.open_stat(pid).ok()?;
         let mut process = bare(pid, status, &self.read_stat(handle.as_fd())?);
-        process.exe = self.exe(pid);
-        process.argv = self.argv(pid);
+        // It is its first thread that lives on through an exec.
+        let teller = pid.to_string();
+        process.exe = self.exe(&teller);
+        process.argv = self.argv(&teller);
         Some(process)
     }
 
@@ -188,20 +178,47 @@ impl Proc {
         process.effective_uid = status.effective_uid;
         process.tracer = status.tracer;
         let sum = process.exe.sha256.take();
-        let exe = self.exe(pid);
+        let teller = self.teller(pid);
+        let exe = self.exe(&teller);
         if exe == process.exe {
             process.exe.sha256 = sum;
         } else {
             process.exe = exe;
         }
-        process.argv = self.argv(pid);
-        process.cwd = self.link(&format!("{pid}/cwd")).ok();
+        process.argv = self.argv(&teller);
+        process.cwd = self.link(&format!("{teller}/cwd")).ok();
         process.cgroup = self.cgroup(pid);
     }
 
-    pub fn argv(&self, pid: u32) -> Vec<String> {
+    /// The directory below which a process tells what it runs, and has open: its own, or when its
+    /// first thread has ended, that of another one.
+    pub fn teller(&self, pid: u32) -> String {
+        let own = pid.to_string();
+        if self.tells(&own) {
+            return own;
+        }
+        let others = self.threads(pid).unwrap_or_default().into_iter();
+        let mut others = others.map(|thread| format!("{pid}/task/{thread}"));
+        others.find(|thread| self.tells(thread)).unwrap_or(own)
+    }
+
+    fn tells(&self, teller: &str) -> bool {
+        readlinkat(&self.dir, format!("{teller}/exe"), Vec::new()).is_ok()
+    }
+
+    fn threads(&self, pid: u32) -> io::Result<Vec<u32>> {
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+        numbers(&openat(
+            &self.dir,
+            format!("{pid}/task"),
+            flags,
+            Mode::empty(),
+        )?)
+    }
+
+    fn argv(&self, teller: &str) -> Vec<String> {
         let mut bytes = [0; MOST_ARGV];
-        let file = self.open_file(&format!("{pid}/cmdline"));
+        let file = self.open_file(&format!("{teller}/cmdline"));
         // All there is comes with one read.
         let length = file.map_or(0, |file| read(&file, &mut bytes).unwrap_or(0));
         let bytes = &bytes[..length];
@@ -217,10 +234,10 @@ impl Proc {
 
     /// Nobody is asked who could keep us waiting: a file system of the student's own (FUSE) is
     /// believed what the kernel remembers of it.
-    fn exe(&self, pid: u32) -> Exe {
+    fn exe(&self, teller: &str) -> Exe {
         use std::os::unix::ffi::OsStrExt;
         const DELETED: &[u8] = b" (deleted)";
-        let path = format!("{pid}/exe");
+        let path = format!("{teller}/exe");
         let Ok(link) = self.link(&path) else {
             return Exe::default();
         };
@@ -247,6 +264,17 @@ impl Proc {
         let own = text.lines().find_map(|line| line.strip_prefix("0::"))?;
         Some(own.to_owned())
     }
+}
+
+/// Those of a directory's names that are numbers.
+fn numbers(dir: &OwnedFd) -> io::Result<Vec<u32>> {
+    let mut numbers = Vec::new();
+    for entry in Dir::read_from(dir)? {
+        let entry = entry?;
+        let name = std::str::from_utf8(entry.file_name().to_bytes()).ok();
+        numbers.extend(name.and_then(|name| name.parse::<u32>().ok()));
+    }
+    Ok(numbers)
 }
 
 /// A process of which only status and stat were read.

@@ -16,7 +16,7 @@ impl Program {
     /// None when it is gone, no plain file, or on a file system that somebody's process serves: a
     /// frozen student could not answer.
     pub fn open(proc: &Proc, pid: u32) -> Option<Program> {
-        let path = format!("{pid}/exe");
+        let path = format!("{}/exe", proc.teller(pid));
         let handle = openat(proc, &path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
         if !is_local(proc, pid, &handle)? {
             return None;
@@ -35,11 +35,12 @@ fn is_local(proc: &Proc, pid: u32, handle: &impl AsFd) -> Option<bool> {
     let info = proc.text(&format!("self/fdinfo/{raw}"), 4096).ok()?;
     let info = String::from_utf8_lossy(&info).into_owned();
     let mount = info.lines().find_map(|line| line.strip_prefix("mnt_id:"))?;
-    let link = proc.link(&format!("{pid}/exe")).ok()?;
+    let link = proc.link(&format!("{}/exe", proc.teller(pid))).ok()?;
     if link.to_string_lossy().starts_with("/memfd:") {
         return Some(true);
     }
-    let table = proc.text(&format!("{pid}/mountinfo"), 1 << 20).ok()?;
+    let table = format!("{}/mountinfo", proc.teller(pid));
+    let table = proc.text(&table, 1 << 20).ok()?;
     let table = String::from_utf8_lossy(&table).into_owned();
     Some(kind_of(&table, mount.trim()).is_some_and(|kind| !is_served(kind)))
 }

@@ -123,7 +123,12 @@ pub fn of_process(proc: &Proc, pid: u32, sockets: &Outgoing) -> Vec<SocketAddr> 
 
 fn inodes(proc: &Proc, pid: u32) -> Vec<u64> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let Ok(dir) = openat(proc, format!("{pid}/fd"), flags, Mode::empty()) else {
+    let Ok(dir) = openat(
+        proc,
+        format!("{}/fd", proc.teller(pid)),
+        flags,
+        Mode::empty(),
+    ) else {
         return Vec::new();
     };
     let Ok(entries) = Dir::read_from(&dir) else {

@@ -76,6 +76,8 @@ struct Actor {
     argv: Vec<String>,
     #[serde(default = "sleeps")]
     state: char,
+    #[serde(default = "one_pid")]
+    threads: u32,
     cgroup: Option<String>,
     #[serde(default)]
     peers: Vec<String>,
@@ -272,7 +274,7 @@ impl Actor {
             state: self.state,
             tracer: 0,
             nice: self.nice,
-            threads: 1,
+            threads: self.threads,
             cpu_ms: life * self.cpu / 100,
             reaped_cpu_ms: 0,
             resident: self.mib << 20,

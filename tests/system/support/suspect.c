@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -83,6 +85,11 @@ static void bomb(int most) {
     }
 }
 
+static void *thread(void *nothing) {
+    burn();
+    return nothing;
+}
+
 static void pool(int port) {
     int s = socket(AF_INET, SOCK_STREAM, 0);
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
@@ -141,6 +148,11 @@ int main(int argc, char **argv) {
     } else if (!strcmp(how, "nice")) {
         nice(19);
         burn();
+    } else if (!strcmp(how, "leaderless")) {
+        /* The first thread ends: the process looks like one that has. */
+        pthread_t other;
+        pthread_create(&other, NULL, thread, NULL);
+        syscall(SYS_exit, 0);
     } else if (!strcmp(how, "daemon")) {
         if (fork())
             _exit(0);

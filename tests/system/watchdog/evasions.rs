@@ -8,6 +8,8 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use serde_json::Value;
+
 use crate::support::measured::note_evasion;
 use crate::support::watched::{POLICY, Watched, without_windows};
 use crate::support::{among_all_processes, sh};
@@ -16,9 +18,21 @@ use crate::support::{among_all_processes, sh};
 /// said it.
 fn stopped(watched: &Watched, rule: &str, student: u32, what: &str, path: &str, words: &[&str]) {
     let program = watched.copy(student, path);
+    stopped_as(watched, rule, student, what, &program, words);
+}
+
+/// The same of a program that is there already.
+fn stopped_as(
+    watched: &Watched,
+    rule: &str,
+    student: u32,
+    what: &str,
+    program: &str,
+    words: &[&str],
+) {
     watched.seat(student, 800 + student);
     let since = Instant::now();
-    let mut child = watched.run(student, &program, words);
+    let mut child = watched.run(student, program, words);
     let took = watched.gone(student, since);
     child.wait().unwrap();
     let incident = watched.incident(student);
@@ -78,9 +92,40 @@ fn an_ordinary_name_does_not_hide_what_it_uses() {
     among_all_processes(|| {
         let watched = Watched::start(POLICY, "");
         stopped(&watched, "student-cpu", 1, "renamed", "notes", &["burn"]);
+        stopped(
+            &watched,
+            "student-cpu",
+            3,
+            "first thread ended",
+            "notes",
+            &["leaderless"],
+        );
+        is_kept_with_its_program(&watched, 3, "notes");
+        let loaded = watched.copy(4, "notes");
+        let loader = sh("ls /lib*/ld-linux*.so.* | head -1");
+        stopped_as(
+            &watched,
+            "student-cpu",
+            4,
+            "through the loader",
+            loader.trim(),
+            &[&loaded, "burn"],
+        );
         let _group = Group::of_this_thread();
         stopped(&watched, "student-cpu", 2, "nice 19", "polite", &["nice"]);
     });
+}
+
+fn is_kept_with_its_program(watched: &Watched, student: u32, name: &str) {
+    let id = watched.incident(student)["id"].to_string();
+    let shown = watched.wod(&["watchdog", "show", &id, "--json"]);
+    let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
+    let report = &shown["report"];
+    let described = &report["described"][0];
+    let path = described["process"]["exe"]["path"].as_str();
+    assert!(path.is_some_and(|path| path.ends_with(name)), "{report:#}");
+    assert!(!described["environment"].as_array().unwrap().is_empty());
+    assert!(report["programs"][0]["copy"].is_string(), "{report:#}");
 }
 
 #[test]
