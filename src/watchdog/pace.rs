@@ -1,5 +1,5 @@
-//! When events are let gather: where they come in quick succession, to be woken for each costs as much
-//! as to look at it.
+//! When the next look is. Events are let gather where they come in quick succession: to be woken for
+//! each costs as much as to look at it.
 
 use std::time::{Duration, Instant};
 
@@ -44,6 +44,13 @@ impl Pace {
     }
 }
 
+/// A time until the next look at everything, from half to one and a half of the interval: a program
+/// that knew the moment could be gone by then, and come again.
+pub fn unforeseen(interval: Duration) -> Duration {
+    let share = getrandom::u32().map_or(0.5, |random| f64::from(random) / f64::from(u32::MAX));
+    interval.mul_f64(0.5 + share)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,6 +81,21 @@ mod tests {
             let (_, _, seen) = is_crowd(events, Duration::from_micros(micros));
             assert_eq!(seen, expected, "{events} events, {micros} µs apart");
         }
+    }
+
+    #[test]
+    fn looks_are_an_interval_apart_in_the_mean_and_never_twice_the_same() {
+        let interval = Duration::from_secs(1);
+        let times: Vec<Duration> = (0..4000).map(|_| unforeseen(interval)).collect();
+        let mean = times.iter().sum::<Duration>() / 4000;
+        assert!(mean.abs_diff(interval) < interval / 20, "{mean:?}");
+        assert!(
+            times
+                .iter()
+                .all(|time| *time >= interval / 2 && *time <= interval * 3 / 2)
+        );
+        assert!(times.iter().any(|time| *time < interval * 3 / 5));
+        assert!(times.iter().any(|time| *time > interval * 7 / 5));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::evidence;
 use super::finding::Finding;
 use super::history::History;
 use super::judge::{Exception, Judge};
-use super::pace::{NAP, Pace};
+use super::pace::{NAP, Pace, unforeseen};
 use super::policy::Policy;
 use super::procfs::Proc;
 use super::reap::Hands;
@@ -127,19 +127,16 @@ impl Watch {
         self.listen();
         self.take_up();
         self.activity.go_on();
-        let mut next = Instant::now();
+        let (mut next, mut soonest, mut missed) = (Instant::now(), Instant::now(), false);
         while !wishes.stop.load(Ordering::SeqCst) {
             if wishes.reload.swap(false, Ordering::SeqCst) {
                 self.reload();
             }
-            let missed = self.hear_some(next)?;
-            let soonest = next - self.settings.interval * 3 / 4;
-            if Instant::now() >= next || missed && Instant::now() >= soonest {
+            missed |= self.hear_some(if missed { soonest } else { next })?;
+            if Instant::now() >= if missed { soonest } else { next } {
                 self.look_at_all()?;
-                next = (next + self.settings.interval).max(Instant::now());
-                if missed {
-                    next = Instant::now() + self.settings.interval;
-                }
+                let (now, interval) = (Instant::now(), self.settings.interval);
+                (next, soonest, missed) = (now + unforeseen(interval), now + interval / 4, false);
             }
         }
         self.answers.finish(PATIENCE);
