@@ -18,6 +18,7 @@ pub mod files;
 mod ipc;
 mod leftovers;
 mod machine;
+mod mountinfo;
 mod mounts;
 mod open_places;
 mod passwords;
