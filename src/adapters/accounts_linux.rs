@@ -283,7 +283,9 @@ impl Accounts for LinuxAccounts {
 
     fn end_processes(&self, student: Student) -> Result<(), Fault> {
         let account = self.own_account(student)?;
-        processes::end(&account.name, &self.uids(&account)?, END_LIMIT)
+        processes::end(&account.name, &self.uids(&account)?, END_LIMIT)?;
+        // One over the home would keep it from being erased.
+        mounts::remove(&account)
     }
 
     fn sweep(&self, student: Student) -> Result<(), Fault> {
