@@ -1,5 +1,8 @@
 //! The command line: one file per subcommand. Arguments in, one call, text or `--json` out.
 
+#[macro_use]
+mod out;
+
 mod actions;
 mod child;
 mod cleanup;
@@ -187,7 +190,7 @@ pub fn main() -> ExitCode {
         Command::Deliver(args) => return end(deliver::run(&args, &source)),
         Command::CleanupUsers(args) => cleanup::users(&args, &source),
         Command::CleanupProcesses(args) => cleanup::processes(&args, &source),
-        Command::Doctor(args) => return ExitCode::from(doctor::run(&args, &source) as u8),
+        Command::Doctor(args) => Ok(doctor::run(&args, &source)),
         Command::Watchdog(args) => watchdog::run(&args, &source),
         Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => completions::run(&args, Cli::command()),
@@ -196,19 +199,24 @@ pub fn main() -> ExitCode {
 }
 
 fn end(done: anyhow::Result<u8>) -> ExitCode {
-    match done {
-        Ok(exit) => ExitCode::from(exit),
+    let exit = match done {
+        Ok(exit) => exit,
         Err(e) => {
-            eprintln!("wod: {e:#}");
+            errln!("wod: {e:#}");
             let unready = e.is::<site::Misconfigured>() || e.is::<NotReady>();
-            let exit = if unready {
-                Exit::Configuration
-            } else {
-                Exit::Failed
-            };
-            ExitCode::from(exit as u8)
+            match unready {
+                true => Exit::Configuration as u8,
+                false => Exit::Failed as u8,
+            }
         }
-    }
+    };
+    ExitCode::from(match out::lost() {
+        Some(e) if exit == Exit::Done as u8 => {
+            errln!("wod: what was to be shown cannot be written: {e}");
+            Exit::Failed as u8
+        }
+        _ => exit,
+    })
 }
 
 /// Logs go to stderr: all of `serve`, only warnings of commands that print for people.
@@ -226,6 +234,8 @@ fn start_logging(command: &Command) {
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .without_time()
+        // It would complain with a panic about a line that cannot be written.
+        .log_internal_errors(false)
         .init();
 }
 
@@ -253,7 +263,7 @@ fn journal_of(site: &Site) -> anyhow::Result<Arc<Journal>> {
 
 /// One line of JSON on stdout.
 fn print_json(value: &serde_json::Value) {
-    println!("{value}");
+    outln!("{value}");
 }
 
 /// Columns as wide as their widest cell, two blanks between.
@@ -269,6 +279,6 @@ fn print_table(rows: &[Vec<String>]) {
         let line: Vec<String> = cells
             .map(|(cell, &width)| format!("{cell:width$}"))
             .collect();
-        println!("{}", line.join("  ").trim_end());
+        outln!("{}", line.join("  ").trim_end());
     }
 }

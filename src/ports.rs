@@ -123,7 +123,8 @@ pub trait Accounts: Send + Sync {
 
     fn set_password(&self, student: Student, password: &Secret) -> Result<(), Fault>;
 
-    /// Ends every process of the account, whatever it is called; Retry while some are left.
+    /// Ends every process of the account, whatever it is called, and takes off the file systems
+    /// that they mounted; Retry while some are left.
     fn end_processes(&self, student: Student) -> Result<(), Fault>;
 
     /// Removes what the account has outside its home: files in shared directories, crontab,

@@ -18,6 +18,7 @@ pub mod files;
 mod ipc;
 mod leftovers;
 mod machine;
+mod mountinfo;
 mod mounts;
 mod open_places;
 mod passwords;
@@ -32,6 +33,7 @@ use passwords::Passwords;
 pub use processes::{Uids, subuid};
 pub use suspect::{Entry, StudentUids, Suspect};
 
+const ETC: &str = "/etc";
 /// uids below are the system's own.
 const FIRST_UID: u32 = 1000;
 /// `nobody`, and the 16 bit "no uid".
@@ -281,7 +283,9 @@ impl Accounts for LinuxAccounts {
 
     fn end_processes(&self, student: Student) -> Result<(), Fault> {
         let account = self.own_account(student)?;
-        processes::end(&account.name, &self.uids(&account), END_LIMIT)
+        processes::end(&account.name, &self.uids(&account)?, END_LIMIT)?;
+        // One over the home would keep it from being erased.
+        mounts::remove(&account)
     }
 
     fn sweep(&self, student: Student) -> Result<(), Fault> {
@@ -291,7 +295,7 @@ impl Accounts for LinuxAccounts {
 
     fn leftovers(&self, student: Student) -> Result<Vec<String>, Fault> {
         let account = self.own_account(student)?;
-        let mut lines = processes::lines(&account.name, &self.uids(&account))?;
+        let mut lines = processes::lines(&account.name, &self.uids(&account)?)?;
         lines.extend(self.places.leftovers(&account)?);
         Ok(lines)
     }
@@ -308,10 +312,12 @@ impl Accounts for LinuxAccounts {
 }
 
 impl LinuxAccounts {
-    fn uids(&self, account: &Account) -> Uids {
+    fn uids(&self, account: &Account) -> Result<Uids, Fault> {
         let uid = |student: Student| self.config.uid_base.saturating_add(student.number());
         let students = uid(self.config.students.first())..=uid(self.config.students.last());
-        Uids::of(account, &students)
+        Uids::of(Path::new(ETC), account, &students).map_err(|e| {
+            Fault::retry(format!("cannot tell which uids {} has", account.name)).because(&e)
+        })
     }
 }
 

@@ -2,12 +2,15 @@
 //! Each call looks at what is and takes at most one step further; it never waits for a server.
 
 mod crowd;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ureq::Agent;
 use ureq::http::{HeaderValue, Method, Request, header};
@@ -126,6 +129,23 @@ struct Server {
     url: String,
 }
 
+/// What the hub has of the tokens that a user's programs may use.
+#[derive(Deserialize)]
+struct Tokens {
+    api_tokens: Vec<Token>,
+}
+
+#[derive(Deserialize)]
+struct Token {
+    id: String,
+}
+
+/// Whom the hub takes us for.
+#[derive(Deserialize)]
+struct Ourselves {
+    scopes: Vec<String>,
+}
+
 impl JupyterHub {
     /// Fails, permanently, when an address or the token cannot be used at all.
     pub fn new(config: Config) -> Result<JupyterHub, Fault> {
@@ -196,13 +216,7 @@ impl JupyterHub {
     fn user(&self, student: Student) -> Result<Option<User>, Fault> {
         let answer = self.call(Method::GET, &user_path(student))?;
         match answer.status {
-            200 => serde_json::from_str(&answer.body).map(Some).map_err(|e| {
-                Fault::retry(format!(
-                    "the hub says of {} what this backend does not understand; is it JupyterHub 5 or 6?",
-                    student.account()
-                ))
-                .because(&e)
-            }),
+            200 => answer.read(&student.account()).map(Some),
             404 => Ok(None),
             _ => Err(unexpected("looking at", student, &answer)),
         }
@@ -405,10 +419,9 @@ impl Hub for JupyterHub {
         if answer.status != 200 {
             return Err(unexpected("listing the tokens of", student, &answer));
         }
-        let tokens: Value = serde_json::from_str(&answer.body).unwrap_or_default();
-        for token in tokens["api_tokens"].as_array().into_iter().flatten() {
-            lines.push(format!("hub token {}", token["id"].as_str().unwrap_or("?")));
-        }
+        let tokens: Tokens = answer.read(&format!("the tokens of {}", student.account()))?;
+        let tokens = tokens.api_tokens.iter();
+        lines.extend(tokens.map(|token| format!("hub token {}", token.id)));
         Ok(lines)
     }
 
@@ -418,16 +431,11 @@ impl Hub for JupyterHub {
 
     fn check(&self) -> Result<(), Fault> {
         let answer = self.call(Method::GET, "/user")?;
-        let model: Value = match answer.status {
-            200 => serde_json::from_str(&answer.body).unwrap_or_default(),
+        let Ourselves { scopes } = match answer.status {
+            200 => answer.read("our token")?,
             status => return Err(self.silent(&format!("HTTP {status}"))),
         };
-        let scopes = model["scopes"].as_array().cloned().unwrap_or_default();
-        let granted = |wanted: &&[&str]| {
-            wanted
-                .iter()
-                .any(|&one| scopes.iter().any(|has| has == one))
-        };
+        let granted = |wanted: &&[&str]| scopes.iter().any(|has| wanted.contains(&has.as_str()));
         match SCOPES.into_iter().find(|wanted| !granted(wanted)) {
             None => Ok(()),
             Some(missing) => Err(Fault::permanent(format!(
@@ -443,6 +451,15 @@ impl Hub for JupyterHub {
 }
 
 impl Answer {
+    fn read<T: DeserializeOwned>(&self, of: &str) -> Result<T, Fault> {
+        serde_json::from_str(&self.body).map_err(|e| {
+            Fault::retry(format!(
+                "the hub says of {of} what this backend does not understand; is it JupyterHub 5 or 6?"
+            ))
+            .because(&e)
+        })
+    }
+
     /// Status and, where the hub gave one, reason; fit for one line.
     fn message(&self) -> String {
         let reason = serde_json::from_str::<Value>(&self.body)
@@ -526,45 +543,4 @@ fn authorization(token: &Secret) -> Result<HeaderValue, Fault> {
     })?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn hub(api_url: &str, token: &str) -> Result<JupyterHub, Fault> {
-        JupyterHub::new(Config::new(
-            api_url,
-            Secret::new(token.into()),
-            "http://h/hub/login",
-        ))
-    }
-
-    #[test]
-    fn students_servers_are_where_the_hub_is() {
-        assert_eq!(origin("http://h:8000/hub/api"), "http://h:8000");
-        assert_eq!(origin("https://h"), "https://h");
-        assert_eq!(
-            hub("http://h:8000/hub/api/", "t").unwrap().api_url,
-            "http://h:8000/hub/api"
-        );
-    }
-
-    #[test]
-    fn an_address_or_token_that_cannot_work_is_told_without_its_secret() {
-        for (url, token) in [
-            ("localhost:8000", "t"),
-            ("http://", "t"),
-            ("http://u:hunter2@h/hub/api", "t"),
-            ("http://h/hub/api", "hunter2\r\nX: y"),
-        ] {
-            let fault = hub(url, token).err().unwrap();
-            assert!(!fault.chain().contains("hunter2"), "{}", fault.chain());
-        }
-    }
-
-    #[test]
-    fn a_server_name_is_one_path_component() {
-        assert_eq!(escaped("a/../b c"), "a%2F%2E%2E%2Fb%20c");
-    }
 }

@@ -1,7 +1,8 @@
 //! Scripts that an engine left running when it was killed, or stopped before they had ended. The
 //! next engine runs their steps again, and two of one script would work on one seat.
 //!
-//! Only a script itself is ended, with its session; what it started to stay is left alone.
+//! Only a script itself is ended, with its session; what it started to stay is left alone. Nobody
+//! else's process is read beyond its uid: what a student's has in its memory may never come.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -10,21 +11,31 @@ use std::path::Path;
 use crate::exec;
 use crate::ports::Phase;
 
-/// Ends the scripts of an engine on this state directory; to be called while none runs.
-/// Gives back how many there were.
-pub fn end(state_dir: &Path) -> usize {
+/// Ends the scripts of an engine on this state directory, which ran as `uid`; to be called while
+/// none runs. Gives back how many there were.
+pub fn end(state_dir: &Path, uid: u32) -> usize {
     let Ok(entries) = fs::read_dir("/proc") else {
         return 0;
     };
     let mut ended = 0;
     for entry in entries.flatten() {
         let pid = entry.file_name().to_str().and_then(|pid| pid.parse().ok());
-        if let Some(pid) = pid.filter(|_| is_script(&entry.path(), state_dir)) {
+        let is_stray = |process: &Path| runs_as(process, uid) && is_script(process, state_dir);
+        if let Some(pid) = pid.filter(|_| is_stray(&entry.path())) {
             exec::end_session(pid);
             ended += 1;
         }
     }
     ended
+}
+
+/// By its real uid: /proc shows what is not dumpable as root's.
+fn runs_as(process: &Path, uid: u32) -> bool {
+    let status = fs::read(process.join("status")).unwrap_or_default();
+    let status = String::from_utf8_lossy(&status);
+    let mut ids = status.lines().filter_map(|line| line.strip_prefix("Uid:"));
+    let real = ids.next().and_then(|ids| ids.split_whitespace().next());
+    real.is_some_and(|real| real.parse() == Ok(uid))
 }
 
 /// A script leads its session, so the pid is the session's, too.
@@ -67,6 +78,14 @@ fn is_of(process: &Path, state_dir: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_is_its_real_uids() {
+        let us = rustix::process::getuid().as_raw();
+        let own = Path::new("/proc/self");
+        assert!(runs_as(own, us) && !runs_as(own, us + 1));
+        assert!(!runs_as(Path::new("/proc/none"), us));
+    }
 
     #[test]
     fn scripts_are_known_by_their_names() {

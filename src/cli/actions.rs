@@ -83,7 +83,7 @@ fn list(journal: &Journal, args: &ListArgs) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     if rows.is_empty() {
-        println!("no actions; see wod actions list --all");
+        outln!("no actions; see wod actions list --all");
         return Ok(Exit::Done);
     }
     let head = ["id", "accepted", "state", "step", "action", "problem"];
@@ -101,26 +101,26 @@ fn show(journal: &Journal, id: ActionId, json: bool) -> anyhow::Result<Exit> {
         print_json(&value);
         return Ok(Exit::Done);
     }
-    println!("action {id}: {}", one_line(&row.action));
-    println!("accepted  {} over {}", row.accepted, row.route);
-    println!("state     {}", state.stage.as_str());
+    outln!("action {id}: {}", one_line(&row.action));
+    outln!("accepted  {} over {}", row.accepted, row.route);
+    outln!("state     {}", state.stage.as_str());
     if let Some(line) = &state.line {
-        println!("problem   {line}");
+        outln!("problem   {line}");
     }
     if state.stage == Stage::Held {
-        println!("go on     wod actions retry {id}");
-        println!("give up   wod actions cancel {id}");
+        outln!("go on     wod actions retry {id}");
+        outln!("give up   wod actions cancel {id}");
     }
     if let Some(plan) = &state.plan {
-        println!("plan");
+        outln!("plan");
         for (place, step) in plan.steps.iter().enumerate() {
-            println!("{:>4}  {:<9} {step}", place + 1, mark(&state, place));
+            outln!("{:>4}  {:<9} {step}", place + 1, mark(&state, place));
         }
     }
-    println!("events");
+    outln!("events");
     for happening in journal.happenings(id)? {
         if let Some(text) = told(&happening.event) {
-            println!("  {}  {text}", happening.at);
+            outln!("  {}  {text}", happening.at);
         }
     }
     Ok(Exit::Done)
@@ -175,8 +175,8 @@ fn cancel(site: &Site, journal: &Journal, id: ActionId) -> anyhow::Result<Exit> 
 fn wake(site: &Site, done: String) {
     site.state.wake_engine();
     match site.state.is_engine_running() {
-        true => println!("{done}"),
-        false => println!("{done} as soon as wod serve runs; it does not now"),
+        true => outln!("{done}"),
+        false => outln!("{done} as soon as wod serve runs; it does not now"),
     }
 }
 

@@ -121,7 +121,7 @@ fn run(site: &Site, items: &[Item], how: &How) -> anyhow::Result<Exit> {
     if how.json {
         print_json(&recap.to_json());
     } else if recap.total() == only_ok(&recap) {
-        println!("there is nothing to clean up");
+        outln!("there is nothing to clean up");
     }
     Ok(exit(&recap))
 }

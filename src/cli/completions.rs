@@ -32,7 +32,7 @@ pub fn run(args: &Args, mut command: clap::Command) -> anyhow::Result<Exit> {
     };
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut command, "wod", &mut text);
-    std::io::stdout().write_all(&text)?;
+    super::out::bytes(&text);
     Ok(Exit::Done)
 }
 
@@ -47,6 +47,6 @@ fn man(mut command: clap::Command) -> anyhow::Result<Exit> {
         page.render_description_section(&mut text)?;
         page.render_options_section(&mut text)?;
     }
-    std::io::stdout().write_all(&text)?;
+    super::out::bytes(&text);
     Ok(Exit::Done)
 }

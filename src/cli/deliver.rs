@@ -134,7 +134,7 @@ pub fn run(args: &Args, source: &Source) -> anyhow::Result<u8> {
 fn deliver(args: &RunArgs, source: &Source) -> anyhow::Result<u8> {
     let site = Site::load(source)?;
     if args.by == Some(By::Timer) && !site.settings.deliver_cron.is_empty() {
-        println!("WODDELIVERCRON is set, so wod serve starts the runs; this one is left out");
+        outln!("WODDELIVERCRON is set, so wod serve starts the runs; this one is left out");
         return Ok(Exit::Done as u8);
     }
     is_this_host(&site, args)?;
@@ -154,7 +154,7 @@ fn deliver(args: &RunArgs, source: &Source) -> anyhow::Result<u8> {
         (Mode::Check, _) => None,
         // Whoever is on the way does the same work.
         (Mode::Apply, Some(_)) if site.state.is_deliver_running() => {
-            println!("another wod deliver is on its way; this one is left out");
+            outln!("another wod deliver is on its way; this one is left out");
             return Ok(Exit::Done as u8);
         }
         (Mode::Apply, _) => Some(site.state.lock_deliver().map_err(|e| NotReady(e.into()))?),

@@ -83,7 +83,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     };
     let ended = demo.play(args, &place);
     if let Err(e) = &ended {
-        eprintln!(
+        errln!(
             "wod demo: what the hub and the backend said last:\n{}",
             place.last_lines()
         );
@@ -231,7 +231,7 @@ impl Demo {
     }
 
     fn say(&self, line: &str) {
-        eprintln!("wod demo: {line}");
+        errln!("wod demo: {line}");
     }
 }
 
@@ -330,12 +330,13 @@ impl Round<'_> {
         } else {
             let state = ended.state.stage.as_str();
             let took: u64 = ended.state.took.iter().sum();
-            println!(
+            outln!(
                 "{} student{}: {state} ({took} ms)",
-                ended.row.action.verb, ended.row.students
+                ended.row.action.verb,
+                ended.row.students
             );
             if let Some(line) = &ended.state.line {
-                println!("  {line}");
+                outln!("  {line}");
             }
         }
         Ok(())
@@ -369,7 +370,7 @@ impl Round<'_> {
             true => print_json(&json!({
                 "action": "CHECK", "student": student, "state": "done", "took_ms": took,
             })),
-            false => println!("CHECK student{student}: logs in, notebooks are there ({took} ms)"),
+            false => outln!("CHECK student{student}: logs in, notebooks are there ({took} ms)"),
         }
         Ok(())
     }
@@ -380,12 +381,12 @@ impl Round<'_> {
         }
         let hub = self.site.hub().ok();
         let url = hub.and_then(|hub| hub.login_url()).unwrap_or_default();
-        println!();
-        println!("  url       {url}");
-        println!("  login     {}", created.row.students.first().account());
-        println!("  password  {}", password.expose());
-        println!();
-        println!("Press Ctrl-C to take it all down.");
+        outln!();
+        outln!("  url       {url}");
+        outln!("  login     {}", created.row.students.first().account());
+        outln!("  password  {}", password.expose());
+        outln!();
+        outln!("Press Ctrl-C to take it all down.");
     }
 }
 

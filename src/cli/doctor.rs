@@ -70,10 +70,10 @@ fn print(found: &[Finding]) {
         mend,
     } in found
     {
-        println!("{:7}  {check}: {line}\n{:9}{mend}", level.as_str(), "");
+        outln!("{:7}  {check}: {line}\n{:9}{mend}", level.as_str(), "");
     }
     let wrong = found.iter().filter(|one| one.level == Level::Problem);
-    println!(
+    outln!(
         "{} checks, {} problems, {} pieces of advice",
         doctor::checks().count(),
         wrong.clone().count(),

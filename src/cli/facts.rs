@@ -76,11 +76,11 @@ pub fn run(args: &Args, source: &Source) -> anyhow::Result<Exit> {
         None if args.json => print_json(&Value::Object(found)),
         None => {
             for (name, value) in &found {
-                println!("{name:14}  {}", plain(value));
+                outln!("{name:14}  {}", plain(value));
             }
         }
         Some(name) => match found.get(name) {
-            Some(value) => println!("{}", plain(value)),
+            Some(value) => outln!("{}", plain(value)),
             None => {
                 let known: Vec<&str> = found.keys().map(String::as_str).collect();
                 bail!(

@@ -141,13 +141,13 @@ impl Line {
             return;
         }
         for (step, took) in plan.steps.iter().zip(&state.took).skip(self.shown) {
-            eprintln!("{:>6}  {took:>6} ms  {step}", format!("#{}", self.row.id));
+            errln!("{:>6}  {took:>6} ms  {step}", format!("#{}", self.row.id));
         }
         self.shown = state.took.len();
         if state.line != self.problem {
             self.problem.clone_from(&state.line);
             if let Some(problem) = &self.problem {
-                eprintln!(
+                errln!(
                     "{:>6}  {}: {problem}",
                     format!("#{}", self.row.id),
                     state.stage.as_str()

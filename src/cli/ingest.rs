@@ -63,8 +63,8 @@ pub fn run(args: &Args) -> ExitCode {
         },
     };
     match outcome.exit {
-        0 => println!("{}", outcome.line),
-        _ => eprintln!("{}", outcome.line),
+        0 => outln!("{}", outcome.line),
+        _ => errln!("{}", outcome.line),
     }
     ExitCode::from(outcome.exit)
 }

@@ -76,9 +76,7 @@ pub fn run(
         }
     }
     if mode == Mode::Check && !is_here(&source.inventory.display().to_string()) {
-        println!(
-            "then       JupyterHub, and what wod deliver does: told once there is an inventory"
-        );
+        outln!("then       JupyterHub, and what wod deliver does: told once there is an inventory");
         return Ok(Exit::Done);
     }
     let site = Site::load(&source)?;
@@ -91,7 +89,7 @@ pub fn run(
 /// Tells what became of a step; false when it failed.
 fn done(step: &dyn Resource, mode: Mode) -> bool {
     let name = step.name();
-    let told = |outcome: &str, line: &str| println!("{outcome:8}  {name}{line}");
+    let told = |outcome: &str, line: &str| outln!("{outcome:8}  {name}{line}");
     if let Some(why) = step.not_here() {
         told("failed", &format!(": {why}"));
         return false;
@@ -112,7 +110,7 @@ fn done(step: &dyn Resource, mode: Mode) -> bool {
             && let Err(e) = change.apply()
         {
             told("failed", &format!(": {line}: {}", e.chain()));
-            println!("mend that and run wod install again; it goes on from here");
+            outln!("mend that and run wod install again; it goes on from here");
             return false;
         }
         told("changed", &format!(": {line}"));
@@ -127,7 +125,7 @@ fn deliver_all(site: &Site, source: &Source, mode: Mode) -> anyhow::Result<Exit>
         .into_iter()
         .partition(|item| item.tag == Tag::Students);
     if !deliver_some(site, &host, mode)? {
-        println!("mend that and run wod install again; it goes on from here");
+        outln!("mend that and run wod install again; it goes on from here");
         return Ok(Exit::Failed);
     }
     // What they are resolved with is there only now: WODUSER, above all.
@@ -145,7 +143,7 @@ fn deliver_all(site: &Site, source: &Source, mode: Mode) -> anyhow::Result<Exit>
         .filter(|item| hub || !item.name().starts_with("hub users"))
         .collect();
     if !deliver_some(site, &students, mode)? {
-        println!("mend that and run wod install again; it goes on from here");
+        outln!("mend that and run wod install again; it goes on from here");
         return Ok(Exit::Failed);
     }
     if mode == Mode::Apply {
@@ -184,9 +182,9 @@ fn hub_answers(site: &Site) -> bool {
 
 fn tell_what_is_next(hub: bool) {
     if !is_here("/run/systemd/system") {
-        println!("no systemd here: start JupyterHub and wod serve yourself");
+        outln!("no systemd here: start JupyterHub and wod serve yourself");
     } else if !hub {
-        println!("JupyterHub does not answer; look with: journalctl -u jupyterhub");
+        outln!("JupyterHub does not answer; look with: journalctl -u jupyterhub");
     }
-    println!("installed; try it: wod test-action CREATE WKSHP-Shell101 1 --wait");
+    outln!("installed; try it: wod test-action CREATE WKSHP-Shell101 1 --wait");
 }

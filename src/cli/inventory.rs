@@ -47,6 +47,6 @@ pub fn run(args: &Args, source: &Source) -> anyhow::Result<Exit> {
         }
     };
     listed.sort_all_objects();
-    println!("{listed:#}");
+    outln!("{listed:#}");
     Ok(Exit::Done)
 }

@@ -51,18 +51,18 @@ pub fn run(args: &Args, source: &Source) -> anyhow::Result<Exit> {
     match &args.command {
         Command::Check => {
             let found = journal::check(&path)?;
-            found.iter().for_each(|finding| println!("{finding}"));
+            found.iter().for_each(|finding| outln!("{finding}"));
             if found.is_empty() {
-                println!("{} is whole", path.display());
+                outln!("{} is whole", path.display());
                 return Ok(Exit::Done);
             }
-            println!("keep what is whole with: wod journal salvage");
+            outln!("keep what is whole with: wod journal salvage");
             Ok(Exit::Failed)
         }
         Command::Salvage { to } => {
             let salvaged = journal::salvage(&path, to.as_deref(), Time::now())?;
             if salvaged.found.is_empty() {
-                println!("{} is whole; nothing was done", path.display());
+                outln!("{} is whole; nothing was done", path.display());
             } else {
                 tell(&salvaged);
             }
@@ -72,15 +72,14 @@ pub fn run(args: &Args, source: &Source) -> anyhow::Result<Exit> {
 }
 
 fn tell(salvaged: &Salvaged) {
-    let lines =
-        |word: &str, all: &[String]| all.iter().for_each(|line| println!("{word:<9}{line}"));
+    let lines = |word: &str, all: &[String]| all.iter().for_each(|line| outln!("{word:<9}{line}"));
     let found: Vec<String> = salvaged.found.iter().map(ToString::to_string).collect();
     lines("damaged", &found);
     lines("kept", &salvaged.kept);
     lines("lost", &salvaged.lost);
     lines("held", &salvaged.held);
-    println!("new      {}", salvaged.written.display());
+    outln!("new      {}", salvaged.written.display());
     if let Some(aside) = &salvaged.aside {
-        println!("old      {}", aside.display());
+        outln!("old      {}", aside.display());
     }
 }

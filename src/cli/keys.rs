@@ -75,13 +75,13 @@ pub fn run(args: &Args, source: &Source) -> anyhow::Result<Exit> {
             let id = id.clone().map_or_else(|| usual_id(now), Ok)?;
             let key = Key::new(id.clone(), secret()?, now);
             file.change(|keys| add(keys, key))??;
-            println!("{id}");
-            eprintln!("made; wod keys show {id} prints its secret for the frontend");
+            outln!("{id}");
+            errln!("made; wod keys show {id} prints its secret for the frontend");
         }
         Some(Command::Show { id }) => {
             let keys = file.read()?;
             let key = keys.find(id).with_context(|| unknown(id))?;
-            println!("{}", key.secret().expose());
+            outln!("{}", key.secret().expose());
         }
         Some(Command::Retire { id, hours }) => {
             let hours = hours.map(|hours| Duration::from_secs(3600 * u64::from(hours)));

@@ -1,6 +1,6 @@
 //! `wod workshops lint`: which directories, with or without a site, and how findings are printed.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -107,7 +107,7 @@ fn shelf(shown: &Path, site: Option<&Site>) -> anyhow::Result<Shelf> {
 fn print(report: &Report, args: &Args) -> anyhow::Result<()> {
     if args.sarif {
         let log = lint::sarif(report, env!("CARGO_PKG_VERSION"));
-        println!("{}", serde_json::to_string_pretty(&log)?);
+        outln!("{}", serde_json::to_string_pretty(&log)?);
         return Ok(());
     }
     if args.json {
@@ -117,17 +117,16 @@ fn print(report: &Report, args: &Args) -> anyhow::Result<()> {
             .for_each(|f| print_json(&f.to_json()));
         return Ok(());
     }
-    let mut out = std::io::stdout().lock();
-    let colours = match out.is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+    let colours = match std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
         true => Colours::On,
         false => Colours::Off,
     };
     for finding in &report.findings {
-        write!(out, "{}", lint::for_people(finding, colours))?;
+        out!("{}", lint::for_people(finding, colours));
     }
     for what in &report.left_out {
-        writeln!(out, "left out: {what}")?;
+        outln!("left out: {what}");
     }
-    writeln!(out, "{}", lint::summary(report))?;
+    outln!("{}", lint::summary(report));
     Ok(())
 }

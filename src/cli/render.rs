@@ -1,7 +1,7 @@
 //! `wod render`: what a student would get of a file or a workshop. Touches nothing but `--out`.
 
 use std::cell::RefCell;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -74,8 +74,8 @@ pub fn run(args: &Args, source: &Source) -> anyhow::Result<Exit> {
             show(args, path.is_file(), &files, secrets)
         }
         (Err(_), Some((error, text))) => {
-            eprintln!("wod: {error}");
-            eprint!("{}", excerpt(&error, &text));
+            errln!("wod: {error}");
+            super::out::complain(format_args!("{}", excerpt(&error, &text)));
             Ok(Exit::Failed)
         }
         (Err(error), None) => Err(error),
@@ -194,11 +194,10 @@ fn show(
 ) -> anyhow::Result<Exit> {
     if let Some(out) = &args.out {
         write(out, files)?;
-        println!("{} file(s) written to {}", files.len(), out.display());
+        outln!("{} file(s) written to {}", files.len(), out.display());
         return Ok(Exit::Done);
     }
-    let mut stdout = std::io::stdout().lock();
-    let to_terminal = stdout.is_terminal();
+    let to_terminal = std::io::stdout().is_terminal();
     if args.diff {
         let secrets = secrets();
         for file in files {
@@ -207,7 +206,7 @@ fn show(
                 .unified_diff()
                 .header(&format!("template/{path}"), &format!("rendered/{path}"))
                 .to_string();
-            stdout.write_all(masked(&diff, &secrets).as_bytes())?;
+            out!("{}", masked(&diff, &secrets));
         }
     } else if is_file {
         for file in files {
@@ -215,10 +214,9 @@ fn show(
                 true => masked(&file.rendered, &secrets()),
                 false => file.rendered.clone(),
             };
-            stdout.write_all(text.as_bytes())?;
+            out!("{text}");
         }
     } else {
-        drop(stdout);
         list(files);
     }
     Ok(Exit::Done)

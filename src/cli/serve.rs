@@ -55,7 +55,7 @@ pub fn run(args: &Args, source: &Source) -> anyhow::Result<Exit> {
         .engine
         .run(ready.own, &site.state.spool(), &site.state.wake());
     drop(nightly);
-    end_strays(&site);
+    end_strays(&site, ready.scripts_run_as);
     drop(ready.intake);
     drop(ready.watchdog);
     tracing::info!("stopped");
@@ -84,7 +84,13 @@ struct Ready {
     own: Loop,
     intake: Option<Keeper>,
     watchdog: Option<Keeper>,
+    /// WODUSER's uid, or ours in a sandbox.
+    scripts_run_as: u32,
     _lock: HostLock,
+}
+
+fn own_uid() -> u32 {
+    rustix::process::getuid().as_raw()
 }
 
 fn prepare(site: &Site, args: &Args, source: &Source) -> anyhow::Result<Ready> {
@@ -93,7 +99,9 @@ fn prepare(site: &Site, args: &Args, source: &Source) -> anyhow::Result<Ready> {
         bail!("WODCONFINE is required, and this kernel has no Landlock; set it to possible");
     }
     let intake_account = site.intake_account()?;
-    let writers: Vec<Admin> = [site.admin()?, intake_account.clone()]
+    let admin = site.admin()?;
+    let scripts_run_as = admin.as_ref().map_or_else(own_uid, |admin| admin.uid);
+    let writers: Vec<Admin> = [admin, intake_account.clone()]
         .into_iter()
         .flatten()
         .collect();
@@ -101,7 +109,7 @@ fn prepare(site: &Site, args: &Args, source: &Source) -> anyhow::Result<Ready> {
     site.state.prepare(&writers)?;
     let lock = site.state.lock()?;
     site.try_homes()?;
-    end_strays(site);
+    end_strays(site, scripts_run_as);
     // Most scripts find them without.
     if let Err(fault) = site.state.offer_functions(&site.settings.scripts) {
         tracing::warn!("{}", fault.chain());
@@ -137,13 +145,14 @@ fn prepare(site: &Site, args: &Args, source: &Source) -> anyhow::Result<Ready> {
         own,
         intake,
         watchdog,
+        scripts_run_as,
         _lock: lock,
     })
 }
 
 /// No engine runs here now, so no script of one should.
-fn end_strays(site: &Site) {
-    match strays::end(site.state.root()) {
+fn end_strays(site: &Site, scripts_run_as: u32) {
+    match strays::end(site.state.root(), scripts_run_as) {
         0 => {}
         ended => tracing::warn!("ended {ended} scripts that an engine had left running"),
     }

@@ -51,26 +51,26 @@ pub fn run(args: &Args, source: &Source) -> anyhow::Result<Exit> {
             true => "runs",
             false => "does not run; start wod serve",
         };
-        println!("engine     {engine}");
-        println!("hub        {hub}");
-        println!(
+        outln!("engine     {engine}");
+        outln!("hub        {hub}");
+        outln!(
             "spool      {}",
             spooled.map_or("unreadable".to_owned(), |n| n.to_string())
         );
-        println!(
+        outln!(
             "actions    {at_work} running, {waiting} waiting, {retrying} retrying, {} held",
             held.len()
         );
         for id in &held {
-            println!("           held: wod actions show {id}");
+            outln!("           held: wod actions show {id}");
         }
-        println!(
+        outln!(
             "seats      {taken} of {} taken",
             site.settings.window.0.count()
         );
-        println!("workshops  {workshops}");
+        outln!("workshops  {workshops}");
         if letters > 0 {
-            println!("mail       {letters} to the admin cannot be sent yet");
+            outln!("mail       {letters} to the admin cannot be sent yet");
         }
     }
     Ok(match running && held.is_empty() {

@@ -85,7 +85,7 @@ pub fn run(args: &Args, source: &Source) -> anyhow::Result<Exit> {
                 true => print_json(&json!({
                     "action": action.verb, "state": "accepted", "message_id": message_id,
                 })),
-                false => println!("{}", reply.text),
+                false => outln!("{}", reply.text),
             }
         }
         message_ids.push(message_id);
@@ -147,7 +147,7 @@ fn dry_run(args: &Args, site: &Site, actions: &[Action]) -> anyhow::Result<Exit>
             true => print_json(
                 &json!({"action": action.verb, "student": students.first(), "plan": plan}),
             ),
-            false => print!("{}\n{}", one_line(action), describe(&plan)),
+            false => out!("{}\n{}", one_line(action), describe(&plan)),
         }
     }
     Ok(Exit::Done)
@@ -223,21 +223,21 @@ fn print_end(ended: &Ended, password: Option<&Secret>, url: Option<&str>) {
     let what = one_line(&ended.row.action);
     let milliseconds: u64 = ended.state.took.iter().sum();
     match &ended.state.line {
-        _ if ended.state.stage == Stage::Done => println!("done: {what} ({milliseconds} ms)"),
-        Some(line) => println!(
+        _ if ended.state.stage == Stage::Done => outln!("done: {what} ({milliseconds} ms)"),
+        Some(line) => outln!(
             "{}: {what}: {line}; see wod actions show {id}",
             ended.state.stage.as_str()
         ),
-        None => println!(
+        None => outln!(
             "{}: {what}; see wod actions show {id}",
             ended.state.stage.as_str()
         ),
     }
     if let Some(password) = password {
         if let Some(url) = url {
-            println!("  url       {url}");
+            outln!("  url       {url}");
         }
-        println!("  login     {}", ended.row.students.first().account());
-        println!("  password  {}", password.expose());
+        outln!("  login     {}", ended.row.students.first().account());
+        outln!("  password  {}", password.expose());
     }
 }

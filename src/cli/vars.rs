@@ -73,7 +73,7 @@ pub fn run(args: &Args, source: &Source) -> anyhow::Result<Exit> {
         false => shown.iter().for_each(|one| print(one, args.origin)),
     }
     for line in &failed {
-        eprintln!("wod: {}", masker.clone().mask(line));
+        errln!("wod: {}", masker.clone().mask(line));
     }
     Ok(match failed.is_empty() {
         true => Exit::Done,
@@ -184,12 +184,12 @@ fn object(shown: &[Shown], with_origin: bool) -> Value {
 
 /// `NAME: value`, and the places below it. The value is JSON, so that it stays on its line.
 fn print(shown: &Shown, with_origin: bool) {
-    println!("{}: {}", shown.name, shown.value);
+    outln!("{}: {}", shown.name, shown.value);
     if with_origin {
         let none = "not from a file".to_owned();
-        println!("    {}", shown.origin.as_ref().unwrap_or(&none));
+        outln!("    {}", shown.origin.as_ref().unwrap_or(&none));
         for place in &shown.beaten {
-            println!("    beats {place}");
+            outln!("    beats {place}");
         }
     }
 }

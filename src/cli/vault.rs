@@ -310,13 +310,13 @@ fn encrypt_string(
     let text = std::str::from_utf8(value.expose())
         .context("the value is no UTF-8 text; encrypt a file instead")?;
     if text.ends_with('\n') {
-        eprintln!("wod: the value ends with a line feed; printf %s writes one without");
+        errln!("wod: the value ends with a line feed; printf %s writes one without");
     }
     let sealed = passwords.seal(id, value.expose())?;
     let name = name.map(|name| format!("{name}: ")).unwrap_or_default();
-    println!("{name}!vault |");
+    outln!("{name}!vault |");
     for line in sealed.lines() {
-        println!("          {line}");
+        outln!("          {line}");
     }
     Ok(())
 }

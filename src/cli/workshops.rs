@@ -48,7 +48,7 @@ pub fn run(args: &Args, source: &Source) -> anyhow::Result<Exit> {
 
 fn list(workshops: &[Workshop], unusable: &[Unusable], json: bool) -> anyhow::Result<Exit> {
     for Unusable { path, problem } in unusable {
-        eprintln!("wod: left out: {}: {problem}", path.display());
+        errln!("wod: left out: {}: {problem}", path.display());
     }
     if json {
         for workshop in workshops {
@@ -108,21 +108,21 @@ fn show(workshops: &[Workshop], name: &WorkshopName, json: bool) -> anyhow::Resu
         print_json(&json!(workshop));
         return Ok(Exit::Done);
     }
-    println!("{name}: {}", workshop.title);
-    println!(
+    outln!("{name}: {}", workshop.title);
+    outln!(
         "students  {}",
         workshop
             .range
             .map_or("any".to_owned(), |range| range.to_string())
     );
-    println!("seats     {}", workshop.capacity);
-    println!("traits    {}", traits(workshop));
+    outln!("seats     {}", workshop.capacity);
+    outln!("traits    {}", traits(workshop));
     if let Some(hours) = workshop.duration {
-        println!("duration  {hours} h");
+        outln!("duration  {hours} h");
     }
     if let Some(minutes) = workshop.cpu_minutes {
-        println!("processor {minutes} min");
+        outln!("processor {minutes} min");
     }
-    println!("try it    wod test-action CREATE {name} --dry-run");
+    outln!("try it    wod test-action CREATE {name} --dry-run");
     Ok(Exit::Done)
 }

@@ -56,6 +56,12 @@ impl Homes {
             .map_err(|e| Fault::of_files(format!("the home of {account} cannot be opened"), &e))
     }
 
+    /// A directory in the home. The inner error is what the student may have made of it.
+    pub fn open_below(&self, account: &str, rel: &Path) -> Result<safefs::Result<Dir>, Fault> {
+        let home = self.students()?.open_dir(account.as_ref());
+        Ok(home.and_then(|home| home.open_dir(rel)))
+    }
+
     pub fn exists(&self, account: &str) -> Result<bool, Fault> {
         let found = self.students()?.stat(account.as_ref());
         found

@@ -20,7 +20,7 @@ use crate::ports::Fault;
 use crate::safefs::{Kind, Stat};
 
 use super::item::{Change, Item, Performed, Resource, Tag};
-use super::place::{Place, Room, of_files};
+use super::place::{Room, of_files};
 use super::report::Outcome;
 
 /// Of what a program prints, the end that is kept.
@@ -84,17 +84,22 @@ pub fn items(private: Private) -> Vec<Item> {
                 let runner = Arc::clone(&runner);
                 item(program::Program::new(&dir, name, runner))
             })),
-            Err(fault) => items.push(item(Unreadable { dir, fault })),
+            Err(fault) => {
+                let name = format!("programs of {}", dir.display());
+                items.push(item(Unreadable { name, fault }));
+            }
         }
     }
-    if let Some(path) = private.playbook
-        && is_there(&path)
-    {
-        items.push(item(playbook::Playbook::new(
-            path,
-            private.this_host,
-            runner,
-        )));
+    if let Some(path) = private.playbook {
+        let playbook = playbook::Playbook::new(path, private.this_host, runner);
+        match playbook.is_there() {
+            Ok(false) => {}
+            Ok(true) => items.push(item(playbook)),
+            Err(fault) => {
+                let name = playbook.name();
+                items.push(item(Unreadable { name, fault }));
+            }
+        }
     }
     items
 }
@@ -103,19 +108,15 @@ fn item(resource: impl Resource + 'static) -> Item {
     Item::new(Tag::Private, resource)
 }
 
-fn is_there(path: &Path) -> bool {
-    Place::open(path).is_ok_and(|place| matches!(place.stat(), Ok(Some(_))))
-}
-
-/// A directory of programs that nobody could look into.
+/// What nobody could look at, to find out what there is to be run.
 struct Unreadable {
-    dir: PathBuf,
+    name: String,
     fault: Fault,
 }
 
 impl Resource for Unreadable {
     fn name(&self) -> String {
-        format!("programs of {}", self.dir.display())
+        self.name.clone()
     }
 
     fn diff(&self) -> Result<Vec<Box<dyn Change>>, Fault> {
@@ -292,6 +293,46 @@ mod tests {
         let kept = tail(&long);
         assert!(kept.len() <= TAIL && kept.starts_with("line ") && kept.ends_with("3999 ä\n"));
         assert_eq!(tail(&"x".repeat(2 * TAIL)), "");
+    }
+
+    fn with_playbook(playbook: &Path) -> Vec<Item> {
+        let (text, none) = (String::new, PathBuf::new);
+        items(Private {
+            programs: None,
+            playbook: Some(playbook.to_owned()),
+            runner: Runner {
+                user: text(),
+                functions: Functions {
+                    dir: none(),
+                    program: none(),
+                },
+                given: Box::new(|| Variables {
+                    texts: Vec::new(),
+                    values: serde_json::Map::new(),
+                    secrets: Vec::new(),
+                }),
+                timeout: Duration::ZERO,
+                stop: Arc::default(),
+            },
+            this_host: ThisHost {
+                name: text(),
+                groups: Vec::new(),
+                group: text(),
+                vault_secret: None,
+            },
+        })
+    }
+
+    #[test]
+    fn a_playbook_that_cannot_be_looked_at_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert!(with_playbook(&dir.path().join("none.yml")).is_empty());
+        assert!(with_playbook(&dir.path().join("none/none.yml")).is_empty());
+        let items = with_playbook(&file.join("check_backend.yml"));
+        assert!(items[0].resource.diff().is_err());
+        assert_eq!(items[0].name(), "playbook check_backend.yml");
     }
 
     #[test]

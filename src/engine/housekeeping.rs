@@ -2,6 +2,7 @@
 //! taking forgotten passwords off the disk.
 
 use std::collections::HashMap;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -91,11 +92,7 @@ impl Engine {
             .map(|(period, bell, chore)| {
                 let (engine, stopping) = (Arc::clone(self), Arc::clone(stopping));
                 thread::spawn(move || {
-                    let mut heard = 0;
-                    while !stopping.load(Ordering::SeqCst) {
-                        chore(&engine);
-                        heard = bell(&engine).wait(heard, period);
-                    }
+                    keep_at(&stopping, bell(&engine), period, || chore(&engine));
                 })
             })
             .collect()
@@ -212,5 +209,34 @@ impl Engine {
             Err(fault) => tracing::warn!("the gate keeps its policy: {}", fault.chain()),
         }
         tracing::trace!("gate published in {:?}", begun.elapsed());
+    }
+}
+
+/// Now, at each ring and after each period, until we stop; also after a panic, which has been told
+/// on stderr: nobody else would do the chore.
+fn keep_at(stopping: &AtomicBool, bell: &Bell, period: Duration, chore: impl Fn()) {
+    let mut heard = 0;
+    while !stopping.load(Ordering::SeqCst) {
+        let _ = panic::catch_unwind(AssertUnwindSafe(&chore));
+        heard = bell.wait(heard, period);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+
+    use super::*;
+
+    #[test]
+    fn a_chore_that_panics_is_done_again() {
+        let (stopping, bell, times) = (AtomicBool::new(false), Bell::default(), AtomicU32::new(0));
+        keep_at(&stopping, &bell, Duration::from_millis(1), || {
+            if times.fetch_add(1, Ordering::SeqCst) == 0 {
+                panic!("a fault in this program");
+            }
+            stopping.store(true, Ordering::SeqCst);
+        });
+        assert_eq!(times.into_inner(), 2);
     }
 }

@@ -9,8 +9,10 @@ use crate::safefs;
 
 use super::{Engine, of_journal};
 
-const NOTEBOOK_BYTES: u64 = 64 << 20;
+/// Of one participant: a worker reads them, and others wait for it.
 const NOTEBOOKS: usize = 1000;
+const NOTEBOOK_BYTES: u64 = 64 << 20;
+const NOTEBOOKS_BYTES: u64 = 1 << 30;
 
 impl Engine {
     pub(super) fn run_step(
@@ -321,28 +323,28 @@ impl Engine {
             .map_err(|e| of_journal(&e))
     }
 
-    /// What the student made of a notebook may be anything: it counts nothing then.
+    /// What the student made of a notebook may be anything: it counts nothing then. But what the
+    /// host cannot read now must not be lost: the home is erased next.
     fn completion(&self, student: Student, workshop: &WorkshopName) -> Result<Ratio, Fault> {
-        let account = student.account();
         let mut ratio = Ratio::default();
-        if !self.content.homes.exists(&account)? {
-            return Ok(ratio);
-        }
-        let opened = self.content.homes.open(&account).and_then(|home| {
-            home.open_dir(workshop.as_str().as_ref())
-                .map_err(|e| Fault::of_files("notebooks", &e))
-        });
-        let Ok(dir) = opened else {
+        let homes = &self.content.homes;
+        let below = homes.open_below(&student.account(), workshop.as_str().as_ref())?;
+        let Some(dir) = unless_host(below)? else {
             return Ok(ratio);
         };
-        let entries = dir.entries().unwrap_or_default();
+        let entries = unless_host(dir.entries())?.unwrap_or_default();
         let notebooks = entries
             .iter()
             .filter(|entry| entry.kind == safefs::Kind::File)
             .filter(|entry| entry.name.as_encoded_bytes().ends_with(b".ipynb"));
+        let mut left = NOTEBOOKS_BYTES;
         for entry in notebooks.take(NOTEBOOKS) {
-            let read = dir.read(entry.name.as_ref(), NOTEBOOK_BYTES).ok();
-            if let Some(cells) = read.and_then(|text| content::count_cells(&text)) {
+            let read = dir.read(entry.name.as_ref(), NOTEBOOK_BYTES.min(left));
+            let Some(text) = unless_host(read)? else {
+                continue;
+            };
+            left -= text.len() as u64;
+            if let Some(cells) = content::count_cells(&text) {
                 ratio.add(cells);
             }
         }
@@ -357,6 +359,15 @@ impl Engine {
                  cancel this action and send it again"
             ))
         })
+    }
+}
+
+/// None for what a student may have made so.
+fn unless_host<T>(found: safefs::Result<T>) -> Result<Option<T>, Fault> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(e) if e.is_of_host() => Err(Fault::retry("notebooks cannot be read").because(&e)),
+        Err(_) => Ok(None),
     }
 }
 
@@ -386,6 +397,17 @@ fn mint() -> Secret {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_host_cannot_read_is_not_lost() {
+        let own = safefs::Dir::open_root("/proc/self".as_ref()).unwrap();
+        let read = |name: &str| unless_host(own.read(name.as_ref(), 9));
+        // The first page of our memory: an I/O error, as of a disk.
+        assert!(read("mem").is_err());
+        for of_student in ["no-such", "cwd", "task", "environ"] {
+            assert!(read(of_student).unwrap().is_none(), "{of_student}");
+        }
+    }
 
     #[test]
     fn passwords_are_long_and_never_the_same() {

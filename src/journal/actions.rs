@@ -7,6 +7,7 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 use crate::domain::{Action, ActionId, Participant, Secret, Student, StudentRange, Time, Verb};
 
 use super::head::Head;
+use super::outbox;
 use super::{Durability, Error, Event, Happening, Journal, Result, Stage, State, sum};
 
 /// Where an accepted action came from.
@@ -91,7 +92,7 @@ impl Journal {
             sum::seal(t, &sum::ACTIONS, "id = ?1", [id.0])?;
             if let Some(line) = refusal {
                 let line = line.to_owned();
-                Cursor::new(id).append(t, &Event::Refused { line }, now)?;
+                Cursor::new(id).with(t, &Event::Refused { line }, now)?;
             }
             Ok(Accepted::New(id))
         })
@@ -114,7 +115,7 @@ impl Journal {
                      and would be undone; cancel {id} instead"
                 )));
             }
-            cursor.append(t, &Event::Retried, now)
+            cursor.with(t, &Event::Retried, now).map(drop)
         })
     }
 
@@ -134,7 +135,7 @@ impl Journal {
         now: Time,
         durability: Durability,
     ) -> Result<()> {
-        self.write(durability, |t| cursor.append(t, event, now))?;
+        *cursor = self.write(durability, |t| cursor.with(t, event, now))?;
         if cursor.state.stage.is_over() {
             self.has_forgotten();
         }
@@ -149,17 +150,15 @@ impl Journal {
         letter: (&str, &str),
         now: Time,
     ) -> Result<()> {
-        self.write(Durability::Power, |t| {
+        *cursor = self.write(Durability::Power, |t| {
             let event = Event::Held {
                 line: line.to_owned(),
             };
-            cursor.append(t, &event, now)?;
-            t.execute(
-                "insert into outbox (at, subject, body, sum) values (?1, ?2, ?3, 0)",
-                params![now.0, letter.0, letter.1],
-            )?;
-            sum::seal(t, &sum::OUTBOX, "id = ?1", [t.last_insert_rowid()])
-        })
+            let after = cursor.with(t, &event, now)?;
+            outbox::put(t, letter.0, letter.1, now)?;
+            Ok(after)
+        })?;
+        Ok(())
     }
 
     pub fn happenings(&self, id: ActionId) -> Result<Vec<Happening>> {
@@ -352,22 +351,19 @@ impl Cursor {
         Ok(())
     }
 
-    fn append(&mut self, t: &Transaction<'_>, event: &Event, now: Time) -> Result<()> {
-        self.catch_up(t)?;
-        // Only what is legal is written, and what cannot be written has not happened.
-        let mut after = self.state.clone();
-        after.apply(event).map_err(|source| Error::Illegal {
-            action: self.id.0,
-            source,
-        })?;
-        let seq = add(t, self.id, now, &json(event)?, after.stage.is_over())?;
-        if after.stage.is_over() {
+    /// The cursor after an event that is appended, if it is legal now. It counts only when the
+    /// transaction is committed.
+    fn with(&self, t: &Transaction<'_>, event: &Event, now: Time) -> Result<Cursor> {
+        let mut after = self.clone();
+        after.catch_up(t)?;
+        after.apply(event)?;
+        let is_over = after.state.stage.is_over();
+        after.seq = add(t, self.id, now, &json(event)?, is_over)?;
+        if is_over {
             t.prepare_cached("delete from passwords where action = ?1")?
                 .execute([self.id.0])?;
         }
-        self.seq = seq;
-        self.state = after;
-        Ok(())
+        Ok(after)
     }
 
     fn apply(&mut self, event: &Event) -> Result<()> {

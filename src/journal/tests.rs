@@ -279,3 +279,59 @@ fn what_was_over_long_ago_leaves_and_its_id_stays_taken() {
     assert_eq!(desk.fresh(Verb::Create, 5, 7), ActionId(5));
     assert_eq!(check(desk.journal.path()).unwrap(), []);
 }
+
+fn empty_plan() -> Event {
+    let (guards, steps) = (Vec::new(), Vec::new());
+    Event::Planned {
+        plan: Plan { guards, steps },
+    }
+}
+
+#[test]
+fn what_was_flushed_is_durable_also_while_somebody_reads() {
+    let mut desk = Desk::open();
+    let id = desk.fresh(Verb::Create, 1, 7);
+    desk.journal.flush().unwrap();
+    // SQLite checkpoints nothing more then, and so syncs nothing.
+    let reader = rusqlite::Connection::open(desk.journal.path()).unwrap();
+    reader
+        .execute_batch("begin; select count(*) from actions;")
+        .unwrap();
+    let durable = || match head::remembered(desk.journal.path()).unwrap() {
+        head::Remembered::Head(head) => head.tick,
+        other => panic!("{other:?}"),
+    };
+    let before = durable();
+    desk.note(id, empty_plan());
+    assert_eq!(
+        durable(),
+        before,
+        "it survives a kill, not the end of power"
+    );
+    desk.journal.flush().unwrap();
+    assert_eq!(durable(), before + 1);
+}
+
+#[test]
+fn what_fails_at_its_commit_has_not_happened() {
+    let mut desk = Desk::open();
+    let id = desk.fresh(Verb::Create, 1, 7);
+    let spoiled = "pragma foreign_keys = on;
+        create table parent (id integer primary key);
+        create table child (id references parent (id) deferrable initially deferred);
+        create trigger spoil after insert on events begin insert into child values (1); end;";
+    desk.journal.lock().execute_batch(spoiled).unwrap();
+    let mut cursor = desk.journal.follow(id).unwrap();
+    let mut plan = || {
+        let journal = &desk.journal;
+        let recorded = journal.record(&mut cursor, &empty_plan(), Time(5), Durability::Process);
+        (recorded.is_ok(), cursor.state.plan.is_some())
+    };
+    assert_eq!(plan(), (false, false));
+    desk.journal
+        .lock()
+        .execute_batch("drop trigger spoil")
+        .unwrap();
+    assert_eq!(plan(), (true, true));
+    assert_eq!(desk.journal.happenings(id).unwrap().len(), 1);
+}

@@ -82,6 +82,12 @@ impl Error {
         self.cause.is_no_space()
     }
 
+    /// The host is short of something, or its disk fails: nothing that is in the tree is why.
+    pub fn is_of_host(&self) -> bool {
+        let host = [Errno::IO, Errno::MFILE, Errno::NFILE, Errno::NOMEM];
+        host.into_iter().any(|errno| self.cause.is(errno))
+    }
+
     /// The tree holds something that no honest use leaves there; another attempt
     /// will not help as long as nobody looks at it.
     pub fn is_violation(&self) -> bool {

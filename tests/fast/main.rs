@@ -17,6 +17,7 @@ mod samples;
 mod signature;
 mod templates;
 mod tidy;
+mod unheard;
 mod vars;
 mod vault;
 mod watchdog;

@@ -221,6 +221,21 @@ fn does_not_panic(source: &Source) -> Vec<String> {
         .collect()
 }
 
+/// The library's macros panic when nobody reads any more.
+fn says_without_panic(source: &Source) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for word in ["println!", "print!", "eprintln!", "eprint!", "dbg!"] {
+        let found = source.words(word).into_iter();
+        wrong.extend(found.map(|at| {
+            format!(
+                "{}: {word} panics when nobody reads; use outln!, out! or errln! of cli/out",
+                source.at(at)
+            )
+        }));
+    }
+    wrong
+}
+
 fn is_finished(source: &Source) -> Vec<String> {
     // Not as they are looked for, or this file would be found.
     let words = [
@@ -343,6 +358,11 @@ fn nothing_panics_outside_tests() {
 }
 
 #[test]
+fn what_is_said_does_not_panic() {
+    hold(&sources(), says_without_panic);
+}
+
+#[test]
 fn nothing_is_left_for_later() {
     hold(
         &read_all(&["src", "tests"], &["rs", "sh", "py"]),
@@ -453,6 +473,17 @@ fn every_rule_finds_its_bad_example() {
         does_not_panic,
         "src/a.rs",
         "#[cfg(test)]\nmod tests { fn b() { a.unwrap() } }",
+    );
+    bad(
+        says_without_panic,
+        "src/cli/a.rs",
+        "\nif a { eprintln!(\"x\"); }",
+        "src/cli/a.rs:2: eprintln!",
+    );
+    good(
+        says_without_panic,
+        "src/cli/a.rs",
+        "outln!(\"println!\"); // println!",
     );
     bad(
         is_finished,

@@ -184,10 +184,21 @@ fn a_script_does_not_outlive_its_engine() {
         let mut backend = Backend::start(Options::default());
         send("CREATE 1 801", "WKSHP-Slow");
         wait_for(10, "script", || fs::metadata("/tmp/told").ok());
+        // Somebody else's, which only says so.
+        sh(
+            "WODACTION=1 WODSTATEDIR=/var/lib/wod setpriv --reuid=nobody --clear-groups setsid \
+            bash -c 'exec -a create-WKSHP-Slow.sh sleep 800' >/dev/null 2>&1 &",
+        );
+        wait_for(5, "other", || pgrep("^create-WKSHP-Slow.sh 800"));
         backend.kill_engine();
         backend.start_engine();
         backend.settled(1);
         assert_taken(&backend, 1, 801, "WKSHP-Slow");
+        assert!(
+            pgrep("^create-WKSHP-Slow.sh 800").is_some(),
+            "it is not ours to end"
+        );
+        sh("pkill -u nobody -x sleep");
         assert_eq!(
             fs::read_to_string("/tmp/told").unwrap(),
             "begin\nbegin\nend\n"
@@ -202,6 +213,12 @@ fn a_script_does_not_outlive_its_engine() {
         backend.start_engine();
         assert_eq!(sh("pgrep -xc sleep"), "1\n");
     });
+}
+
+fn pgrep(line: &str) -> Option<()> {
+    let mut pgrep = Command::new("pgrep");
+    let found = pgrep.args(["-u", "nobody", "-f", line]).output().unwrap();
+    found.status.success().then_some(())
 }
 
 fn serve(words: &[&str]) -> (Option<i32>, String) {

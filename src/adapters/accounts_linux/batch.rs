@@ -8,9 +8,8 @@ use crate::exec::Cmd;
 use crate::ports::{Disposition, Fault};
 
 use super::files::{self, Edit, Files, Standing, Wanted};
-use super::{LinuxAccounts, group, processes, users};
+use super::{ETC, LinuxAccounts, group, processes, users};
 
-const ETC: &str = "/etc";
 const SYSUSERS_TIME: Duration = Duration::from_secs(120);
 
 /// The accounts of a range as the host has them.

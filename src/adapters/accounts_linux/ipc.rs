@@ -2,6 +2,8 @@
 //! process, and belong to a uid.
 
 use std::fs;
+use std::io;
+use std::path::Path;
 
 use crate::exec::Cmd;
 use crate::ports::{Account, Fault};
@@ -45,16 +47,29 @@ impl Object {
     }
 }
 
-/// What the account made or was given. A kernel without System V IPC has none.
-pub fn find(account: &Account) -> Vec<Object> {
-    KINDS
-        .iter()
-        .flat_map(|kind| {
-            let table = fs::read_to_string(kind.file).unwrap_or_default();
-            let ids = ids(&table, kind.id, account.uid);
-            ids.into_iter().map(move |id| Object { kind, id })
-        })
-        .collect()
+/// What the account made or was given. Retry when a table cannot be read: it might be in there.
+pub fn find(account: &Account) -> Result<Vec<Object>, Fault> {
+    let mut found = Vec::new();
+    for kind in &KINDS {
+        let table = table(Path::new(kind.file)).map_err(|e| {
+            Fault::retry(format!(
+                "cannot list the {}s of {}",
+                kind.title, account.name
+            ))
+            .because(&e)
+        })?;
+        let ids = ids(&table, kind.id, account.uid).into_iter();
+        found.extend(ids.map(|id| Object { kind, id }));
+    }
+    Ok(found)
+}
+
+/// A kernel without System V IPC has none.
+fn table(path: &Path) -> io::Result<String> {
+    match fs::read_to_string(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        read => read,
+    }
 }
 
 /// The ids of rows whose `uid` or `cuid` (the creator's) is the account's. Kernels differ in
@@ -84,7 +99,7 @@ fn ids(table: &str, id: &str, uid: u32) -> Vec<u64> {
 
 /// Removes all that `find` finds.
 pub fn remove(account: &Account) -> Result<(), Fault> {
-    let objects = find(account);
+    let objects = find(account)?;
     if objects.is_empty() {
         return Ok(());
     }
@@ -93,7 +108,7 @@ pub fn remove(account: &Account) -> Result<(), Fault> {
         .flat_map(|object| [object.kind.option.to_owned(), object.id.to_string()]);
     // One that went by itself is no fault: what counts is what is left.
     let tried = Cmd::new("ipcrm").args(args).run();
-    match (find(account).first(), tried) {
+    match (find(account)?.first(), tried) {
         (None, _) => Ok(()),
         (Some(left), tried) => {
             let line = format!("cannot remove {} of {}", left.line(), account.name);
@@ -117,5 +132,12 @@ mod tests {
                      1236 2 600 1 0 0 2007 0 0 0\n";
         assert_eq!(ids(table, "semid", 2007), [0, 2]);
         assert_eq!(ids("", "semid", 2007), [0; 0]);
+    }
+
+    #[test]
+    fn a_table_that_cannot_be_read_is_not_an_empty_one() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(table(&dir.path().join("none")).unwrap(), "");
+        assert!(table(dir.path()).is_err());
     }
 }

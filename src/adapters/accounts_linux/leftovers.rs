@@ -74,8 +74,8 @@ impl Places {
             let others = found.iter().filter(|path| !named.contains(path));
             lines.extend(others.map(|path| format!("file {}", shown(path))));
         }
-        lines.extend(mounts::find(account).iter().map(mounts::Mount::line));
-        lines.extend(ipc::find(account).iter().map(ipc::Object::line));
+        lines.extend(mounts::find(account)?.iter().map(mounts::Mount::line));
+        lines.extend(ipc::find(account)?.iter().map(ipc::Object::line));
         Ok(lines)
     }
 

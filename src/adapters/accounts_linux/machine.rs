@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::ports::{Account, Fault, Search};
 use crate::safefs::{self, Crowd, Dir, find_open, find_owned};
 
-use super::mounts::unescaped;
+use super::mountinfo::{self, Row};
 
 /// Paths per file system: enough to see what it is.
 const LISTED: usize = 100;
@@ -39,19 +39,8 @@ const REMOTE: [&str; 13] = [
 ];
 
 /// File systems that are of interest, as they are mounted now.
-fn mounted() -> Result<Vec<Mounted>, Fault> {
-    let table = fs::read("/proc/self/mountinfo")
-        .map_err(|e| Fault::retry("cannot tell which file systems are mounted").because(&e))?;
-    Ok(worth_a_look(&String::from_utf8_lossy(&table)))
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct Mounted {
-    device: String,
-    /// Which part of the file system is mounted.
-    part: PathBuf,
-    point: PathBuf,
-    kind: String,
+fn mounted() -> Result<Vec<Row>, Fault> {
+    Ok(worth_a_look(mountinfo::read()?))
 }
 
 pub fn search(account: &Account, known: &[PathBuf]) -> Result<Search, Fault> {
@@ -116,32 +105,21 @@ pub fn open_places(crowd: &Crowd, known: &[PathBuf]) -> Result<Vec<PathBuf>, Fau
 }
 
 /// Of several mounts that show the same, one.
-fn worth_a_look(table: &str) -> Vec<Mounted> {
-    let mut kept: Vec<Mounted> = Vec::new();
-    for mounted in table.lines().filter_map(parse) {
-        let same =
-            |other: &Mounted| (&other.device, &other.part) == (&mounted.device, &mounted.part);
+fn worth_a_look(all: Vec<Row>) -> Vec<Row> {
+    let mut kept: Vec<Row> = Vec::new();
+    for row in all.into_iter().filter(is_shown) {
+        let same = |other: &Row| (&other.device, &other.part) == (&row.device, &row.part);
         if !kept.iter().any(same) {
-            kept.push(mounted);
+            kept.push(row);
         }
     }
     kept
 }
 
-/// `ID PARENT MAJOR:MINOR ROOT POINT OPTIONS … - TYPE SOURCE SUPER-OPTIONS`
-fn parse(line: &str) -> Option<Mounted> {
-    let (place, kind) = line.split_once(" - ")?;
-    let kind = kind.split(' ').next()?;
-    let mut place = place.split(' ').skip(2);
-    let mounted = Mounted {
-        device: place.next()?.to_owned(),
-        part: unescaped(place.next()?),
-        point: unescaped(place.next()?),
-        kind: kind.to_owned(),
-    };
-    // A file that is mounted over another one is found where it comes from.
-    let shown = !VIRTUAL.contains(&kind) && !is_file(&mounted.point);
-    shown.then_some(mounted)
+/// A file that is mounted over another one is found where it comes from. A remote file system is
+/// not even asked that: it may never answer.
+fn is_shown(row: &Row) -> bool {
+    !VIRTUAL.contains(&row.kind.as_str()) && (is_remote(&row.kind) || !is_file(&row.point))
 }
 
 fn is_file(point: &Path) -> bool {
@@ -164,12 +142,19 @@ mod tests {
             23 22 0:5 / /proc rw - proc proc rw\n\
             24 22 8:1 / /mnt/again rw - ext4 /dev/sda1 rw\n\
             25 22 8:1 /sub /mnt/a\\040b rw shared:1 - ext4 /dev/sda1 rw\n\
-            27 22 0:50 / /mnt/far rw - nfs4 far:/ rw\n";
-        let points: Vec<_> = worth_a_look(table)
+            27 22 0:50 / /mnt/far rw - nfs4 far:/ rw\n\
+            28 22 8:1 /f /proc/self/stat rw - ext4 /dev/sda1 rw\n\
+            29 22 0:51 / /proc/self/status rw - nfs4 far:/f rw\n";
+        let points: Vec<_> = worth_a_look(mountinfo::rows(table.as_bytes()))
             .into_iter()
             .map(|m| (m.point, is_remote(&m.kind)))
             .collect();
-        let expected = [("/", false), ("/mnt/a b", false), ("/mnt/far", true)];
+        let expected = [
+            ("/", false),
+            ("/mnt/a b", false),
+            ("/mnt/far", true),
+            ("/proc/self/status", true),
+        ];
         assert_eq!(points, expected.map(|(p, far)| (PathBuf::from(p), far)));
     }
 }

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use nix::mount::{MntFlags, umount2};
@@ -11,6 +10,8 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 
 use crate::ports::{Account, Fault};
 use crate::safefs::shown;
+
+use super::mountinfo::{self, Row};
 
 pub struct Mount {
     id: u64,
@@ -25,53 +26,38 @@ impl Mount {
 
 /// Innermost last, as the kernel lists them. Of mounts, an ordinary account can only make
 /// these (through fusermount); the kernel notes its uid.
-pub fn find(account: &Account) -> Vec<Mount> {
-    let table = fs::read("/proc/self/mountinfo").unwrap_or_default();
-    let table = String::from_utf8_lossy(&table);
-    let user = format!("user_id={}", account.uid);
-    table
-        .lines()
-        .filter_map(|line| parse(line, &user))
+pub fn find(account: &Account) -> Result<Vec<Mount>, Fault> {
+    Ok(made_by(account.uid, mountinfo::read()?))
+}
+
+fn made_by(uid: u32, all: Vec<Row>) -> Vec<Mount> {
+    let user = format!("user_id={uid}");
+    let is_theirs = |row: &Row| {
+        row.kind.starts_with("fuse") && row.super_options.split(',').any(|option| option == user)
+    };
+    let theirs = all.into_iter().filter(is_theirs);
+    theirs
+        .map(|Row { id, point, .. }| Mount { id, point })
         .collect()
 }
 
-/// `ID PARENT MAJOR:MINOR ROOT POINT OPTIONS … - TYPE SOURCE SUPER-OPTIONS`
-fn parse(line: &str, user: &str) -> Option<Mount> {
-    let (place, kind) = line.split_once(" - ")?;
-    let mut kind = kind.split(' ');
-    if !kind.next()?.starts_with("fuse") || !kind.nth(1)?.split(',').any(|o| o == user) {
-        return None;
-    }
-    let mut place = place.split(' ');
-    Some(Mount {
-        id: place.next()?.parse().ok()?,
-        point: unescaped(place.nth(3)?),
-    })
-}
-
-/// `\040` and the like stand for blanks.
-pub fn unescaped(text: &str) -> PathBuf {
-    let bytes = text.as_bytes();
-    let mut plain = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let octal = bytes
-            .get(at + 1..at + 4)
-            .filter(|_| bytes[at] == b'\\')
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        plain.push(octal.unwrap_or(bytes[at]));
-        at += if octal.is_some() { 4 } else { 1 };
-    }
-    std::ffi::OsString::from_vec(plain).into()
-}
-
-/// Takes them off, innermost first; what still uses one of them loses it at its end.
+/// Takes them off; what still uses one of them loses it at its end. One that is inside another is
+/// out of reach even for us, and goes with that.
 pub fn remove(account: &Account) -> Result<(), Fault> {
-    for mount in find(account).iter().rev() {
-        unmount(mount).map_err(|e| {
-            Fault::retry(format!("cannot unmount {}", shown(&mount.point))).because(&e)
-        })?;
+    let mut left = find(account)?;
+    while !left.is_empty() {
+        let mut first = None;
+        for mount in left.iter().rev() {
+            if let Err(e) = unmount(mount) {
+                let line = format!("cannot unmount {}", shown(&mount.point));
+                first.get_or_insert(Fault::retry(line).because(&e));
+            }
+        }
+        let now = find(account)?;
+        if let Some(fault) = first.filter(|_| now.len() >= left.len()) {
+            return Err(fault);
+        }
+        left = now;
     }
     Ok(())
 }
@@ -111,12 +97,13 @@ mod tests {
 
     #[test]
     fn only_the_accounts_own_fuse_mounts_count() {
-        let line =
-            "77 29 0:50 / /tmp/a\\040b rw,nosuid - fuse.sshfs x:/ rw,user_id=2007,group_id=1";
-        let mount = parse(line, "user_id=2007").unwrap();
-        assert_eq!((mount.id, mount.point), (77, PathBuf::from("/tmp/a b")));
-        assert!(parse(line, "user_id=200").is_none());
-        let other = "78 29 0:51 / /tmp/c rw - tmpfs tmpfs rw,user_id=2007";
-        assert!(parse(other, "user_id=2007").is_none());
+        let row = |kind: &str| {
+            let line = format!("77 29 0:50 / /tmp/a rw - {kind} x:/ rw,user_id=2007,group_id=1");
+            mountinfo::rows(line.as_bytes())
+        };
+        let mounts = made_by(2007, row("fuse.sshfs"));
+        assert_eq!((mounts[0].id, &*mounts[0].point), (77, Path::new("/tmp/a")));
+        assert!(made_by(200, row("fuse.sshfs")).is_empty());
+        assert!(made_by(2007, row("tmpfs")).is_empty());
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::io;
 use std::ops::RangeInclusive;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -34,14 +35,19 @@ pub struct Uids {
 }
 
 impl Uids {
-    pub fn of(account: &Account, students: &RangeInclusive<u32>) -> Uids {
-        let text = |path| fs::read_to_string(path).unwrap_or_default();
-        Uids::told_by(
-            &text("/etc/subuid"),
-            &text("/etc/passwd"),
-            account,
-            students,
-        )
+    /// By the files of `etc`, which is /etc but for tests. Fails when one of them cannot be read:
+    /// without passwd, somebody else's processes could be taken for the account's.
+    pub fn of(etc: &Path, account: &Account, students: &RangeInclusive<u32>) -> io::Result<Uids> {
+        let passwd = text_of(fs::read(etc.join("passwd"))?);
+        Ok(Uids::told_by(&subuid(etc)?, &passwd, account, students))
+    }
+
+    /// The account's own and no other.
+    pub fn own(account: &Account) -> Uids {
+        Uids {
+            own: account.uid,
+            subordinate: Vec::new(),
+        }
     }
 
     /// By the texts of /etc/subuid and /etc/passwd. Subordinate ranges that overlap the students'
@@ -79,9 +85,17 @@ impl Uids {
     }
 }
 
-/// Its text; a host need not have the file.
-pub fn subuid() -> String {
-    fs::read_to_string("/etc/subuid").unwrap_or_default()
+/// The text of its subuid; a host need not have the file.
+pub fn subuid(etc: &Path) -> io::Result<String> {
+    match fs::read(etc.join("subuid")) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        read => read.map(text_of),
+    }
+}
+
+/// One comment that is not UTF-8 must not hide all the lines.
+fn text_of(bytes: Vec<u8>) -> String {
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// `NAME:FIRST:COUNT`, or with the uid for the name.
@@ -443,13 +457,35 @@ mod tests {
         assert!(is_owned("T (stopped)", ids, 1));
     }
 
-    #[test]
-    fn subordinate_uids_are_those_of_the_account_only() {
-        let account = Account {
+    fn account() -> Account {
+        Account {
             name: "student7".to_owned(),
             uid: 2007,
             gid: 2007,
-        };
+        }
+    }
+
+    #[test]
+    fn a_comment_in_latin_1_hides_nobody() {
+        let etc = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &[u8]| fs::write(etc.path().join(name), text).unwrap();
+        let uids = || Uids::of(etc.path(), &account(), &(2001..=2040));
+        write("passwd", b"other:x:300007:300007:J\xfcrgen:/:/bin/sh\n");
+        assert!(!uids().unwrap().have(300_007), "a host without a subuid");
+        write(
+            "subuid",
+            b"j\xfcrgen:500000:9\nstudent7:300000:65536\nstudent7:400000:9\n",
+        );
+        let uids_now = uids().unwrap();
+        assert!(!uids_now.have(300_007), "somebody else's uid");
+        assert!(uids_now.have(400_003), "a range of the account's own");
+        fs::remove_file(etc.path().join("passwd")).unwrap();
+        assert!(uids().is_err(), "nobody knows whose uids those are");
+    }
+
+    #[test]
+    fn subordinate_uids_are_those_of_the_account_only() {
+        let account = account();
         let of = |line| subordinate(line, &account);
         assert_eq!(of("student7:300000:65536"), Some(300_000..=365_535));
         assert_eq!(of("2007:300000:1"), Some(300_000..=300_000));

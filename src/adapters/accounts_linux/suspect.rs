@@ -3,13 +3,14 @@
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::domain::{Student, StudentRange};
 use crate::ports::{Account, Fault};
 
 use super::processes::{self, Uids};
-use super::{FIRST_UID, NOBODY};
+use super::{ETC, FIRST_UID, NOBODY};
 
 /// Which uids students have.
 #[derive(Debug, Clone, Copy)]
@@ -107,9 +108,14 @@ impl StudentUids {
             Entry::of(&by_name).as_ref(),
             Entry::of(&by_uid).as_ref(),
         )?;
+        // Better its own processes alone than none, or somebody else's.
+        let uids = Uids::of(Path::new(ETC), &account, &self.all()).unwrap_or_else(|error| {
+            tracing::warn!(account = account.name, %error, "its subordinate uids are not known");
+            Uids::own(&account)
+        });
         Some(Suspect {
             student,
-            uids: Uids::of(&account, &self.all()),
+            uids,
             account,
         })
     }

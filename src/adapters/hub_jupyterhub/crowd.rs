@@ -104,10 +104,7 @@ impl JupyterHub {
                 answer.message()
             )));
         }
-        serde_json::from_str(&answer.body).map_err(|e| {
-            Fault::retry("the hub lists its users in a way that this backend does not understand; is it JupyterHub 5 or 6?")
-                .because(&e)
-        })
+        answer.read("its users")
     }
 
     /// Makes hub users, at most [`CHUNK`] at once; those that are there already count as made.

@@ -53,7 +53,7 @@ fn list(site: &Site, as_json: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     if all.is_empty() {
-        println!("no run of wod deliver is kept here");
+        outln!("no run of wod deliver is kept here");
         return Ok(());
     }
     let head = ["run", "begun", "by", "state", "changed", "failed", "tags"];
@@ -114,27 +114,27 @@ fn show(past: &Past, state: &str, as_json: bool) {
         all["left_out"] = json!(past.end.as_ref().map(|end| end.left_out));
         return print_json(&all);
     }
-    println!("run       {}", past.run);
-    println!("begun     {} by {}", past.begun.at, past.begun.by);
+    outln!("run       {}", past.run);
+    outln!("begun     {} by {}", past.begun.at, past.begun.by);
     match &past.end {
         Some(end) => {
             let took = end.at.since(past.begun.at).as_secs_f64();
-            println!("ended     {} after {took:.1} s", end.at);
+            outln!("ended     {} after {took:.1} s", end.at);
         }
         None if state == "killed" => {
-            println!("ended     never: it was killed, or the host went down")
+            outln!("ended     never: it was killed, or the host went down")
         }
         None => {}
     }
-    println!("state     {state}");
-    println!("tags      {}\n", tags(past));
+    outln!("state     {state}");
+    outln!("tags      {}\n", tags(past));
     past.events
         .iter()
-        .for_each(|event| print!("{}", post::entry(event)));
+        .for_each(|event| out!("{}", post::entry(event)));
     if let Some(end) = &past.end {
         if end.left_out > 0 {
-            println!("and {} more, which were not kept", end.left_out);
+            outln!("and {} more, which were not kept", end.left_out);
         }
-        print!("\n{}", post::recap(&end.recap));
+        out!("\n{}", post::recap(&end.recap));
     }
 }

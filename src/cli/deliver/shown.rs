@@ -1,6 +1,6 @@
 //! What a run of deliver shows: lines for people, objects for programs, and never a secret.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use similar::TextDiff;
@@ -92,7 +92,6 @@ impl People {
     }
 
     fn print(&self, event: &Event) {
-        let mut out = std::io::stdout().lock();
         if event.outcome != Outcome::Ok {
             let Event {
                 tag,
@@ -101,12 +100,12 @@ impl People {
                 line,
                 ..
             } = event;
-            let _ = writeln!(out, "{:8} {tag:9} {item}: {line}", outcome.as_str());
+            outln!("{:8} {tag:9} {item}: {line}", outcome.as_str());
         }
         // Of a playbook that only looks, this is the diff.
         if event.outcome == Outcome::Failed || self.diff {
             for line in event.output.lines() {
-                let _ = writeln!(out, "    | {line}");
+                outln!("    | {line}");
             }
         }
         for texts in event.texts.iter().filter(|_| self.diff) {
@@ -115,7 +114,7 @@ impl People {
                 format!("{} (before)", event.item),
                 format!("{} (after)", event.item),
             );
-            let _ = write!(out, "{}", diff.unified_diff().header(&before, &after));
+            out!("{}", diff.unified_diff().header(&before, &after));
         }
     }
 }
@@ -146,12 +145,15 @@ impl Drop for People {
 
 pub fn print_recap(recap: &Recap) {
     for (tag, count) in &recap.tags {
-        println!(
+        outln!(
             "{tag:9} ok={} changed={} failed={} skipped={}",
-            count.ok, count.changed, count.failed, count.skipped
+            count.ok,
+            count.changed,
+            count.failed,
+            count.skipped
         );
     }
     if recap.interrupted {
-        println!("stopped before the end; run it again to go on");
+        outln!("stopped before the end; run it again to go on");
     }
 }

@@ -124,7 +124,7 @@ pub fn sandbox(share: &Path, ports: Ports) -> anyhow::Result<Place> {
     place.make_dirs(0o700)?;
     place.copy(share)?;
     place.write_inventory(&format!("WODACCOUNTS: sandbox\nWODUSER: {ADMIN}\n"))?;
-    eprintln!(
+    errln!(
         "wod demo: not root, so students are plain directories in {}, all yours",
         place.root.display()
     );
@@ -316,7 +316,7 @@ impl Place {
         if self.delete
             && let Err(e) = fs::remove_dir_all(&self.root)
         {
-            eprintln!("wod demo: {} is left: {e}", self.root.display());
+            errln!("wod demo: {} is left: {e}", self.root.display());
         }
     }
 }

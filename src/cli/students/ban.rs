@@ -33,7 +33,7 @@ pub fn ban(args: &BanArgs, journal: &Journal) -> anyhow::Result<Exit> {
         bail!("participant 0 is nobody, and cannot be banned");
     }
     journal.ban(args.participant, &args.reason, Time::now())?;
-    println!("participant {} is banned", args.participant);
+    outln!("participant {} is banned", args.participant);
     Ok(Exit::Done)
 }
 
@@ -44,7 +44,7 @@ pub fn unban(args: &UnbanArgs, journal: &Journal) -> anyhow::Result<Exit> {
             args.participant
         );
     }
-    println!("participant {} may have seats again", args.participant);
+    outln!("participant {} may have seats again", args.participant);
     Ok(Exit::Done)
 }
 

@@ -44,14 +44,11 @@ pub fn run(args: &Args, site: &Site, journal: &Journal) -> anyhow::Result<Exit> 
             "left": report.left, "notes": report.notes,
         }));
     } else {
-        report.left.iter().for_each(|line| println!("left  {line}"));
-        report
-            .notes
-            .iter()
-            .for_each(|line| println!("note  {line}"));
+        report.left.iter().for_each(|line| outln!("left  {line}"));
+        report.notes.iter().for_each(|line| outln!("note  {line}"));
         match report.left.len() {
-            0 => println!("{account} is free and clean"),
-            n => println!("{account} is not clean: {n} left"),
+            0 => outln!("{account} is free and clean"),
+            n => outln!("{account} is not clean: {n} left"),
         }
     }
     Ok(match clean {

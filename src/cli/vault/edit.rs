@@ -37,7 +37,7 @@ pub fn edit(input: &Input, passwords: &Passwords) -> anyhow::Result<()> {
         .map(Plain::new)
         .with_context(|| format!("what {editor} wrote cannot be read; {input} stays as it was"))?;
     if edited == opened.plain {
-        eprintln!("wod: {input} is not changed");
+        errln!("wod: {input} is not changed");
         return Ok(());
     }
     let sealed = passwords.seal_as(&opened, edited.expose())?;

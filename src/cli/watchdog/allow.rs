@@ -46,9 +46,10 @@ pub fn allow(args: &AllowArgs, site: &Site) -> anyhow::Result<Exit> {
         comment: args.comment.clone(),
         until,
     })?;
-    println!(
+    outln!(
         "{} is allowed for {} until {until}",
-        args.rule, args.workshop
+        args.rule,
+        args.workshop
     );
     Ok(Exit::Done)
 }
@@ -57,9 +58,10 @@ pub fn disallow(args: &DisallowArgs, site: &Site) -> anyhow::Result<Exit> {
     if !journal_of(site)?.disallow(args.rule.name(), &args.workshop)? {
         anyhow::bail!("{} was not allowed for {}", args.rule, args.workshop);
     }
-    println!(
+    outln!(
         "{} is not allowed for {} any more",
-        args.rule, args.workshop
+        args.rule,
+        args.workshop
     );
     Ok(Exit::Done)
 }

@@ -111,30 +111,30 @@ pub fn show(args: &ShowArgs, site: &Site) -> anyhow::Result<Exit> {
     head(&incident);
     match report {
         Some(Ok(report)) => body(&report),
-        Some(Err(line)) => println!("\n{line}"),
-        None => println!("\nthere is no evidence of it"),
+        Some(Err(line)) => outln!("\n{line}"),
+        None => outln!("\nthere is no evidence of it"),
     }
     if let Some(name) = &incident.evidence {
-        println!("\nevidence is in {}", below.join(name).display());
+        outln!("\nevidence is in {}", below.join(name).display());
     }
     Ok(Exit::Done)
 }
 
 fn head(incident: &Incident) {
-    println!("Incident {} at {}", incident.id, incident.at);
+    outln!("Incident {} at {}", incident.id, incident.at);
     let row = row(incident);
-    println!("seat         {}", row[2]);
-    println!("participant  {}", row[3]);
-    println!("workshop     {}", row[4]);
-    println!("answer       {}, {}", row[5], row[6]);
+    outln!("seat         {}", row[2]);
+    outln!("participant  {}", row[3]);
+    outln!("workshop     {}", row[4]);
+    outln!("answer       {}, {}", row[5], row[6]);
     if let Some(us) = incident.latency_us {
-        println!(
+        outln!(
             "took         {:.1} ms from sight to end",
             us as f64 / 1000.0
         );
     }
     for finding in findings(incident) {
-        println!(
+        outln!(
             "\n{} ({}, score {}): {}",
             finding.rule,
             finding.level,
@@ -144,28 +144,28 @@ fn head(incident: &Incident) {
         finding
             .evidence
             .iter()
-            .for_each(|fact| println!("  {}", shown(fact)));
+            .for_each(|fact| outln!("  {}", shown(fact)));
     }
-    println!();
+    outln!();
     incident
         .done
         .iter()
-        .for_each(|line| println!("done         {}", shown(line)));
+        .for_each(|line| outln!("done         {}", shown(line)));
 }
 
 fn body(report: &Report) {
-    println!(
+    outln!(
         "\n{} processes on {}, {} of them described",
         report.processes,
         shown(&report.host),
         report.described.len()
     );
     report.described.iter().for_each(described);
-    println!("\nancestors");
+    outln!("\nancestors");
     report
         .ancestors
         .iter()
-        .for_each(|process| println!("  {}", line(process)));
+        .for_each(|process| outln!("  {}", line(process)));
     for (number, program) in report.programs.iter().enumerate() {
         let sum = program.sha256.as_deref().unwrap_or("unknown");
         let part = if program.partly {
@@ -174,7 +174,7 @@ fn body(report: &Report) {
             ""
         };
         let copy = program.copy.as_deref().unwrap_or("not copied");
-        println!(
+        outln!(
             "\nprogram {number}: {} bytes, {copy}\n  sha256 {sum}{part}",
             program.size
         );
@@ -182,27 +182,29 @@ fn body(report: &Report) {
 }
 
 fn described(one: &Described) {
-    println!("\n{}", line(&one.process));
+    outln!("\n{}", line(&one.process));
     let process = &one.process;
-    println!("  arguments    {}", shown(&process.argv.join(" ")));
+    outln!("  arguments    {}", shown(&process.argv.join(" ")));
     if let Some(cwd) = &process.cwd {
-        println!("  directory    {}", shown(&cwd.to_string_lossy()));
+        outln!("  directory    {}", shown(&cwd.to_string_lossy()));
     }
-    println!(
+    outln!(
         "  on processors {} ms, nice {}, {} threads",
-        process.cpu_ms, process.nice, process.threads
+        process.cpu_ms,
+        process.nice,
+        process.threads
     );
     if process.tracer != 0 {
-        println!("  debugged by  {}", process.tracer);
+        outln!("  debugged by  {}", process.tracer);
     }
     if let Some(program) = one.program {
-        println!("  program      {program}");
+        outln!("  program      {program}");
     }
     one.files
         .iter()
-        .for_each(|file| println!("  open         {}", shown(file)));
+        .for_each(|file| outln!("  open         {}", shown(file)));
     if !one.environment.is_empty() {
-        println!("  environment  {}", shown(&one.environment.join(" ")));
+        outln!("  environment  {}", shown(&one.environment.join(" ")));
     }
 }
 

@@ -86,7 +86,7 @@ pub fn run(args: &Args, site: &Site) -> anyhow::Result<Exit> {
     let mut file = recorder.finish()?.finish()?;
     file.flush()?;
     file.get_ref().sync_all()?;
-    println!("{count} snapshots in {}", args.recording.display());
+    outln!("{count} snapshots in {}", args.recording.display());
     Ok(Exit::Done)
 }
 
@@ -96,7 +96,7 @@ fn seats(site: &Site) -> anyhow::Result<Option<impl Fn() -> Result<Seats, Fault>
     let journal = match journal_of(site) {
         Ok(journal) => journal,
         Err(e) => {
-            eprintln!("wod: the recording knows nothing of seats: {e:#}");
+            errln!("wod: the recording knows nothing of seats: {e:#}");
             return Ok(None);
         }
     };

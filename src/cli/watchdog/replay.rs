@@ -131,7 +131,7 @@ impl Replay {
             return;
         }
         let response = serde_json::to_value(response).unwrap_or_default();
-        println!(
+        outln!(
             "{:>9.1} s  {:<10}  {:<11}  {:<12}  {}",
             ms as f64 / 1000.0,
             finding.level.name(),
@@ -148,7 +148,7 @@ impl Replay {
             true => print_json(
                 &json!({"snapshots": snapshots, "seconds": seconds, "findings": findings}),
             ),
-            false => println!("{snapshots} snapshots of {seconds} s, {findings} findings"),
+            false => outln!("{snapshots} snapshots of {seconds} s, {findings} findings"),
         }
     }
 }

@@ -119,7 +119,7 @@ fn show(finding: &Finding, policy: &Policy, args: &RunArgs) {
         return print_json(&object);
     }
     let would = if args.dry_run { "would " } else { "" };
-    println!(
+    outln!(
         "{} {} ({}, score {}): {}; {would}{response}",
         finding.student.account(),
         finding.rule,

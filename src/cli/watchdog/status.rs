@@ -31,7 +31,7 @@ pub fn run(args: &Args, site: &Site) -> anyhow::Result<Exit> {
     let is_fresh = figures.at.is_some_and(|at| Time::now().since(at) < FRESH);
     let runs = is_fresh && site.state.is_watchdog_running();
     if args.metrics {
-        println!(
+        outln!(
             "{}wod_watchdog_up {}",
             figures.to_prometheus(),
             u8::from(runs)
@@ -66,29 +66,33 @@ fn text(f: &Figures, runs: bool) {
         (true, true) => "runs, and sees each exec as it happens",
         (true, false) => "runs, and only samples: there is no process connector",
     };
-    println!("watchdog   {state}");
-    println!(
+    outln!("watchdog   {state}");
+    outln!(
         "checked    {} of {} execs, {} missed",
-        f.checked, f.execs, f.missed
+        f.checked,
+        f.execs,
+        f.missed
     );
-    println!(
+    outln!(
         "samples    {}, the last one of {} processes",
-        f.samples, f.processes
+        f.samples,
+        f.processes
     );
     for (key, count) in &f.found {
-        println!("found      {key}: {count}");
+        outln!("found      {key}: {count}");
     }
-    println!("allowed    {}", f.allowed);
-    println!(
+    outln!("allowed    {}", f.allowed);
+    outln!(
         "stopped    {} seats, {} times single processes",
-        f.stopped_seats, f.stopped_processes
+        f.stopped_seats,
+        f.stopped_processes
     );
-    println!(
+    outln!(
         "cost       {:.1} s on processors, {} MB",
         f.cpu_seconds,
         f.resident_bytes >> 20
     );
     if let Some(problem) = &f.policy_problem {
-        println!("policy     the one in use is an old one: {problem}");
+        outln!("policy     the one in use is an old one: {problem}");
     }
 }

@@ -10,6 +10,7 @@ use crate::exec::{Cmd, is_installed, status_text};
 use crate::ports::Fault;
 
 use super::super::item::{Change, Performed, Resource};
+use super::super::place::Place;
 use super::super::report::Outcome;
 use super::super::run::Mode;
 use super::{Runner, ThisHost, Variables, told, trusted};
@@ -38,6 +39,10 @@ pub struct Playbook {
 impl Playbook {
     pub fn new(path: PathBuf, host: ThisHost, runner: Arc<Runner>) -> Playbook {
         Playbook { path, host, runner }
+    }
+
+    pub fn is_there(&self) -> Result<bool, Fault> {
+        Ok(Place::open(&self.path)?.stat()?.is_some())
     }
 
     fn run(&self, mode: Mode) -> Result<Performed, Fault> {

@@ -1,5 +1,7 @@
 //! The accounts that everything runs under, and the directory of the homes.
 
+use std::path::Path;
+
 use super::{Found, Look, problem};
 use crate::adapters::accounts_linux;
 
@@ -17,7 +19,14 @@ pub fn accounts(look: &Look<'_>) -> Vec<Found> {
 fn subordinate(look: &Look<'_>) -> Option<Found> {
     const SHOWN: usize = 5;
     let uids = look.site.student_uids().ok()?;
-    let given = uids.with_subordinate(&accounts_linux::subuid());
+    let subuid = match accounts_linux::subuid(Path::new("/etc")) {
+        Ok(subuid) => subuid,
+        Err(e) => {
+            let mend = "until then nobody knows which processes are students'";
+            return Some(problem(format!("/etc/subuid cannot be read: {e}"), mend));
+        }
+    };
+    let given = uids.with_subordinate(&subuid);
     let names: Vec<String> = given.iter().take(SHOWN).map(|s| s.account()).collect();
     let more = match given.len().saturating_sub(SHOWN) {
         0 => String::new(),

@@ -16,6 +16,10 @@ pub const RAW_FILES: &[(&str, &str)] = &[
         "src/adapters/accounts_linux/machine.rs",
         "reads /proc/self, asks whether a mount point is a file",
     ),
+    (
+        "src/adapters/accounts_linux/mountinfo.rs",
+        "reads /proc/self",
+    ),
     ("src/adapters/accounts_linux/mounts.rs", "reads /proc/self"),
     (
         "src/adapters/accounts_linux/passwords.rs",

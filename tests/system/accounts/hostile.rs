@@ -1,8 +1,11 @@
 //! What strangers do with a real account: processes that resist, and all that they can leave
 //! behind.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Write as _;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::chown;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -11,6 +14,8 @@ use std::time::{Duration, Instant};
 
 use wod::domain::Student;
 use wod::ports::Accounts;
+
+use crate::support::dead_mount::DeadMount;
 
 use super::linux::{LinuxSite, UID_BASE, with_ids};
 use super::{Site, student, wait_until};
@@ -119,7 +124,6 @@ pub fn everything_left_behind_is_swept(site: &LinuxSite) {
 
 /// A FUSE file system whose server is gone: every look into it fails.
 pub fn a_fuse_mount_is_taken_off(site: &LinuxSite) {
-    use std::os::fd::AsRawFd;
     fs::create_dir("/run/shared/a b").unwrap();
     chown("/run/shared/a b", Some(UID_BASE + 5), None).unwrap();
     let Ok(fuse) = fs::File::options().read(true).write(true).open("/dev/fuse") else {
@@ -146,4 +150,69 @@ pub fn a_fuse_mount_is_taken_off(site: &LinuxSite) {
     );
     site.0.sweep(student(5)).unwrap();
     assert_eq!(site.0.leftovers(student(5)).unwrap(), [""; 0]);
+}
+
+/// One whose name is no text; and one inside another, where root may not even look.
+pub fn odd_fuse_mounts_are_taken_off(site: &LinuxSite) {
+    let id = UID_BASE + 5;
+    let odd = Path::new(OsStr::from_bytes(b"/run/shared/odd\xff"));
+    let outer = Path::new("/run/shared/outer");
+    for dir in [odd, outer] {
+        fs::create_dir(dir).unwrap();
+        chown(dir, Some(id), None).unwrap();
+    }
+    let mounts = (DeadMount::new(odd, id, b""), DeadMount::new(outer, id, b""));
+    let (Some(_odd), Some(mut dead)) = mounts else {
+        writeln!(std::io::stderr(), "skipped: no FUSE here").unwrap();
+        return;
+    };
+    let inner = outer.join("xmrig");
+    mount_as(id, &inner);
+    dead.die();
+    assert!(fs::symlink_metadata(&inner).is_err(), "root may not look");
+    let lines = site.0.leftovers(student(5)).unwrap();
+    let expected = [
+        "mount /run/shared/odd\\xff",
+        "mount /run/shared/outer",
+        "mount /run/shared/outer/xmrig",
+    ];
+    assert!(
+        expected.iter().all(|line| lines.iter().any(|l| l == line)),
+        "{lines:?}"
+    );
+    site.0.sweep(student(5)).unwrap();
+    assert_eq!(site.0.leftovers(student(5)).unwrap(), [""; 0]);
+}
+
+/// Mounts a FUSE file system over a file, as fusermount does for the account.
+fn mount_as(id: u32, at: &Path) {
+    use rustix::process::{Gid, Uid};
+    use rustix::thread::{
+        CapabilitySet, CapabilitySets, set_capabilities, set_keep_capabilities, set_thread_res_gid,
+        set_thread_res_uid,
+    };
+    let fuse = fs::File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/fuse")
+        .unwrap();
+    let data = format!(
+        "fd={},rootmode=100000,user_id={id},group_id={id}",
+        fuse.as_raw_fd()
+    );
+    let mount = || {
+        let (uid, gid) = (Uid::from_raw(id), Gid::from_raw(id));
+        let may_mount = CapabilitySets {
+            effective: CapabilitySet::SYS_ADMIN,
+            permitted: CapabilitySet::SYS_ADMIN,
+            inheritable: CapabilitySet::empty(),
+        };
+        set_keep_capabilities(true).unwrap();
+        set_thread_res_gid(gid, gid, gid).unwrap();
+        set_thread_res_uid(uid, uid, uid).unwrap();
+        set_capabilities(None, may_mount).unwrap();
+        let (kind, flags) = (Some("fuse.y"), nix::mount::MsFlags::empty());
+        nix::mount::mount(Some("y"), at, kind, flags, Some(data.as_str())).unwrap();
+    };
+    thread::scope(|scope| scope.spawn(mount).join().unwrap());
 }

@@ -33,6 +33,7 @@ fn linux_accounts() {
         hostile::whoever_kills_back_ends(&site);
         hostile::everything_left_behind_is_swept(&site);
         hostile::a_fuse_mount_is_taken_off(&site);
+        hostile::odd_fuse_mounts_are_taken_off(&site);
         a_login_has_the_groups_of_its_account();
     });
 }

@@ -1,7 +1,10 @@
 //! What is kept of runs.
 
+use std::process::Command;
+
 use super::{appears, deliver, history, program, site, start, states};
 use crate::deliver_students::{self, wod};
+use crate::support::backend::PROGRAM;
 use crate::support::sink::{MONITOR, Sink};
 use crate::support::{on_private_host, sh};
 
@@ -63,6 +66,26 @@ fn runs_are_kept_with_what_they_did() {
         );
         sh("test \"$(stat -c %a /var/lib/wod/private/deliver/runs /var/lib/wod/private/deliver/runs/1.jsonl)\" = '700
 600'");
+    });
+}
+
+/// `| head` of an admin who has seen enough.
+#[test]
+fn a_run_that_nobody_reads_comes_to_its_end() {
+    on_private_host(|| {
+        let backend = site("");
+        program("10-first", "echo changed: a");
+        program("20-second", "echo changed: b; touch /tmp/second; exit 1");
+        for more in [&["--json"][..], &[]] {
+            let (reader, writer) = std::io::pipe().unwrap();
+            drop(reader);
+            let words = [&["deliver", "--tags", "private"], more].concat();
+            let mut run = Command::new(PROGRAM);
+            let status = run.args(words).stdout(writer).status().unwrap();
+            assert_eq!(status.code(), Some(2), "{more:?}");
+            std::fs::remove_file("/tmp/second").unwrap();
+        }
+        assert_eq!(states(&backend), ["failed", "failed"]);
     });
 }
 

@@ -1,6 +1,7 @@
 //! What a student could do.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use super::{
 use crate::support::backend::{STUDENTS, UID_BASE, home};
 use crate::support::canary::{look, same};
 use crate::support::client::sh_as;
+use crate::support::dead_mount::DeadMount;
 use crate::support::{on_private_host, sh, wait_for};
 
 /// Swaps what is in the home, and the home's own name if it could, for links, as fast as it can.
@@ -293,6 +295,44 @@ fn what_the_last_one_left_elsewhere() {
         assert_eq!(files, "");
         let objects = sh("cat /proc/sysvipc/shm /proc/sysvipc/msg /proc/sysvipc/sem");
         assert!(!objects.contains(&(UID_BASE + 12).to_string()), "{objects}");
+    });
+}
+
+/// As sshfs over the whole home, whose server is gone or does not answer.
+#[test]
+fn a_file_system_over_the_home() {
+    on_private_host(|| {
+        let (backend, _) = occupied("WODATTEMPTS: 2");
+        for taker in takers() {
+            let Some(mut mount) = DeadMount::new(&home(12), UID_BASE + 12, b"") else {
+                writeln!(std::io::stderr(), "skipped: no FUSE here").unwrap();
+                return;
+            };
+            mount.die();
+            done(backend.act(&taker));
+            assert!(!sh("cat /proc/self/mountinfo").contains("student12"));
+            if taker[0] != "CREATE" {
+                assert!(home_is_gone(12), "{taker:?}");
+                done(backend.act(&["CREATE", API, "12", "--participant", "825"]));
+            }
+        }
+    });
+}
+
+/// Holes cost a student no disk; to read them all took a worker half a minute.
+#[test]
+fn notebooks_that_are_only_long() {
+    on_private_host(|| {
+        let (backend, _) = occupied("");
+        let lines = format!(
+            "cd {STUDENTS}/student12/{API}; for n in $(seq 1000); do truncate -s 64M $n.ipynb; done"
+        );
+        assert!(sh_as("student12", &lines).status.success());
+        let begun = Instant::now();
+        done(backend.act(&["CLEANUP", API, "12", "--participant", "825"]));
+        let took = begun.elapsed();
+        println!("CLEANUP after 1,000 notebooks of 64 MiB: {took:?}");
+        assert!(took < Duration::from_secs(8), "{took:?}");
     });
 }
 
