@@ -1,5 +1,8 @@
 //! The command line: one file per subcommand. Arguments in, one call, text or `--json` out.
 
+#[macro_use]
+mod output;
+
 mod actions;
 mod child;
 mod cleanup;
@@ -32,6 +35,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::Context;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
@@ -44,6 +48,8 @@ pub enum Exit {
     Done = 0,
     /// Something failed, and the last line says what.
     Failed = 1,
+    /// What was typed cannot be meant; nothing was done.
+    Usage = 2,
     /// The inventory or the host is not ready; nothing was done.
     Configuration = 4,
     /// The action was refused, held or cancelled.
@@ -145,6 +151,11 @@ enum Command {
 #[error("{0:#}")]
 struct NotReady(anyhow::Error);
 
+/// What was typed cannot be meant, as only the inventory or a second look can tell.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct WrongUsage(String);
+
 /// Parses the command line of this process and does what it says.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -187,7 +198,7 @@ pub fn main() -> ExitCode {
         Command::Deliver(args) => return end(deliver::run(&args, &source)),
         Command::CleanupUsers(args) => cleanup::users(&args, &source),
         Command::CleanupProcesses(args) => cleanup::processes(&args, &source),
-        Command::Doctor(args) => return ExitCode::from(doctor::run(&args, &source) as u8),
+        Command::Doctor(args) => Ok(doctor::run(&args, &source)),
         Command::Watchdog(args) => watchdog::run(&args, &source),
         Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => completions::run(&args, Cli::command()),
@@ -196,19 +207,36 @@ pub fn main() -> ExitCode {
 }
 
 fn end(done: anyhow::Result<u8>) -> ExitCode {
+    let done = done.and_then(|exit| {
+        output::finish().context("the output cannot be written")?;
+        Ok(exit)
+    });
     match done {
         Ok(exit) => ExitCode::from(exit),
         Err(e) => {
-            eprintln!("wod: {e:#}");
-            let unready = e.is::<site::Misconfigured>() || e.is::<NotReady>();
-            let exit = if unready {
+            let line = format!("{e:#}");
+            let hint = match is_forbidden(&line) && !line.contains("sudo") {
+                true => "; try it with sudo",
+                false => "",
+            };
+            eprintln!("wod: {line}{hint}");
+            let exit = if e.is::<site::Misconfigured>() || e.is::<NotReady>() {
                 Exit::Configuration
+            } else if e.is::<WrongUsage>() {
+                Exit::Usage
             } else {
                 Exit::Failed
             };
             ExitCode::from(exit as u8)
         }
     }
+}
+
+/// Whether it failed for want of a right that root has. Of its causes a fault has the words alone.
+fn is_forbidden(line: &str) -> bool {
+    let by_kernel = std::io::Error::from(rustix::io::Errno::ACCESS).to_string();
+    let words = [by_kernel.as_str(), "by root only"];
+    !rustix::process::geteuid().is_root() && words.iter().any(|words| line.contains(words))
 }
 
 /// Logs go to stderr: all of `serve`, only warnings of commands that print for people.
@@ -225,6 +253,8 @@ fn start_logging(command: &Command) {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
+        // It would be told on stderr, which is what failed, and that panics.
+        .log_internal_errors(false)
         .without_time()
         .init();
 }

@@ -2,11 +2,11 @@
 
 use std::io::Write;
 
-use crate::cli::Exit;
+use crate::cli::{Exit, output};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// bash, elvish, fish, powershell, zsh, or man for the man page
+    /// A shell, or man for the man page
     what: What,
 }
 
@@ -32,7 +32,7 @@ pub fn run(args: &Args, mut command: clap::Command) -> anyhow::Result<Exit> {
     };
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut command, "wod", &mut text);
-    std::io::stdout().write_all(&text)?;
+    output::bytes(&text);
     Ok(Exit::Done)
 }
 
@@ -47,6 +47,6 @@ fn man(mut command: clap::Command) -> anyhow::Result<Exit> {
         page.render_description_section(&mut text)?;
         page.render_options_section(&mut text)?;
     }
-    std::io::stdout().write_all(&text)?;
+    output::bytes(&text);
     Ok(Exit::Done)
 }

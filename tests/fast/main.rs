@@ -11,6 +11,7 @@ mod hostile_homes;
 mod intake;
 mod inventory;
 mod lint;
+mod output;
 mod plan;
 mod render;
 mod samples;

@@ -1,0 +1,94 @@
+//! Where output goes that nobody reads, or that has no room.
+
+use std::fs::File;
+use std::io::pipe;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// On the samples of the checkout.
+fn wod(words: &[&str]) -> Command {
+    let mut wod = Command::new(env!("CARGO_BIN_EXE_wod"));
+    wod.current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env_remove("WODINVENTORY")
+        .args(["--inventory", "inventory", "-e", "WODHUB=none"])
+        .args(words)
+        .stdin(Stdio::null());
+    wod
+}
+
+/// Each prints more than one line.
+const COMMANDS: [&[&str]; 10] = [
+    &["--help"],
+    &["vars"],
+    &["vars", "--json"],
+    &["inventory", "list"],
+    &["completions", "bash"],
+    &["completions", "man"],
+    &["workshops", "lint", "workshops"],
+    &["render", "workshops/WKSHP-API101", "--student", "12"],
+    &[
+        "render",
+        "workshops/WKSHP-API101",
+        "--student",
+        "12",
+        "--diff",
+    ],
+    &[
+        "render",
+        "workshops/WKSHP-API101/check.py",
+        "--student",
+        "12",
+    ],
+];
+
+#[test]
+fn a_reader_that_went_away_is_no_failure() {
+    for words in COMMANDS {
+        let read = wod(words).output().unwrap();
+        assert!(read.status.success(), "{words:?}: {read:?}");
+        assert!(!read.stdout.is_empty(), "{words:?}");
+        let (reader, writer) = pipe().unwrap();
+        drop(reader);
+        let unread = wod(words).stdout(writer).output().unwrap();
+        let told = String::from_utf8(unread.stderr).unwrap();
+        assert_eq!(
+            (unread.status.code(), told.as_str()),
+            (Some(0), ""),
+            "{words:?}"
+        );
+        // As after `2>&1 | head`.
+        let (reader, writer) = pipe().unwrap();
+        drop(reader);
+        let mut both = wod(words);
+        both.stdout(writer.try_clone().unwrap()).stderr(writer);
+        assert_eq!(both.status().unwrap().code(), Some(0), "{words:?}");
+    }
+    let (reader, writer) = pipe().unwrap();
+    drop(reader);
+    let wrong = wod(&["vars", "NOSUCH"]).stderr(writer).status().unwrap();
+    assert_eq!(wrong.code(), Some(1));
+}
+
+#[test]
+fn a_full_disk_is_a_failure() {
+    for words in &COMMANDS[1..] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let output = wod(words).stdout(full).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{words:?}: {told}");
+        assert_eq!(
+            told, "wod: the output cannot be written: No space left on device (os error 28)\n",
+            "{words:?}"
+        );
+    }
+}
+
+/// The macros of `cli::output` stand for those of std in all that is declared after them.
+#[test]
+fn nothing_prints_past_them() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let cli = std::fs::read_to_string(root.join("cli.rs")).unwrap();
+    let first = cli.find("#[macro_use]\nmod output;").unwrap();
+    assert_eq!(cli.find("\nmod "), Some(first + "#[macro_use]".len()));
+    assert!(!cli.contains("io::stdout().") && !cli.contains("std::println"));
+}
