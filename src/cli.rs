@@ -20,6 +20,7 @@ mod journal;
 mod keeper;
 mod keys;
 mod lint;
+mod man;
 mod render;
 mod serve;
 mod status;

@@ -1,7 +1,7 @@
 //! Where output goes that nobody reads, or that has no room.
 
 use std::fs::File;
-use std::io::pipe;
+use std::io::{Write as _, pipe};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -81,6 +81,35 @@ fn a_full_disk_is_a_failure() {
             "{words:?}"
         );
     }
+}
+
+/// Of every command, also of those below others, and by troff without a complaint.
+#[test]
+fn the_man_page_is_whole() {
+    let page = wod(&["completions", "man"]).output().unwrap().stdout;
+    let text = String::from_utf8(page.clone()).unwrap();
+    for part in [
+        ".SS \"wod test\\-action\"\nSend an action mail as a frontend would.\n",
+        ".SS \"wod actions retry\"\n",
+        ".SS \"wod vault rekey\"\n",
+        "\\fB\\-\\-new\\-vault\\-password\\-file\\fR \\fIFILE\\fR\n",
+        "\n[default: /var/lib/wod]\n",
+        "  65  not an action, or malformed\n",
+        "\n  5  the action was refused, held or cancelled\n",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    assert!(!text.contains("intake \\-\\-spool"), "hidden");
+    let troff = Command::new("groff")
+        .args(["-man", "-Kutf8", "-Tutf8", "-ww", "-z"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    // Not part of every system.
+    let Ok(mut troff) = troff else { return };
+    troff.stdin.take().unwrap().write_all(&page).unwrap();
+    let told = troff.wait_with_output().unwrap().stderr;
+    assert_eq!(String::from_utf8_lossy(&told), "");
 }
 
 /// The macros of `cli::output` stand for those of std in all that is declared after them.
