@@ -8,8 +8,7 @@ THREADS ?= $(shell nproc)
 # Try everything out; ARGS="--once --json" for scripts.
 # Only the demo itself writes to stdout. Without optimisation: a newcomer waits for the compiler.
 demo: prepare-demo
-	@$(CARGO) build --quiet
-	@target/debug/wod demo $(ARGS)
+	@$(CARGO) run --quiet -- demo $(ARGS)
 
 # Everything, on real parts where we are root; says what is left out where we are not.
 test: prepare-test

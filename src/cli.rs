@@ -20,6 +20,7 @@ mod journal;
 mod keeper;
 mod keys;
 mod lint;
+mod man;
 mod render;
 mod serve;
 mod status;
@@ -47,6 +48,8 @@ pub enum Exit {
     Done = 0,
     /// Something failed, and the last line says what.
     Failed = 1,
+    /// What was typed cannot be meant; nothing was done.
+    Usage = 2,
     /// The inventory or the host is not ready; nothing was done.
     Configuration = 4,
     /// The action was refused, held or cancelled.
@@ -148,6 +151,11 @@ enum Command {
 #[error("{0:#}")]
 struct NotReady(anyhow::Error);
 
+/// What was typed cannot be meant, as only the inventory or a second look can tell.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct WrongUsage(String);
+
 /// Parses the command line of this process and does what it says.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -202,21 +210,36 @@ fn end(done: anyhow::Result<u8>) -> ExitCode {
     let exit = match done {
         Ok(exit) => exit,
         Err(e) => {
-            errln!("wod: {e:#}");
-            let unready = e.is::<site::Misconfigured>() || e.is::<NotReady>();
-            match unready {
-                true => Exit::Configuration as u8,
-                false => Exit::Failed as u8,
-            }
+            let line = format!("{e:#}");
+            let hint = match is_forbidden(&line) && !line.contains("sudo") {
+                true => "; try it with sudo",
+                false => "",
+            };
+            errln!("wod: {line}{hint}");
+            let exit = if e.is::<site::Misconfigured>() || e.is::<NotReady>() {
+                Exit::Configuration
+            } else if e.is::<WrongUsage>() {
+                Exit::Usage
+            } else {
+                Exit::Failed
+            };
+            exit as u8
         }
     };
     ExitCode::from(match out::lost() {
         Some(e) if exit == Exit::Done as u8 => {
-            errln!("wod: what was to be shown cannot be written: {e}");
+            errln!("wod: the output cannot be written: {e}");
             Exit::Failed as u8
         }
         _ => exit,
     })
+}
+
+/// Whether it failed for want of a right that root has. Of its causes a fault has the words alone.
+fn is_forbidden(line: &str) -> bool {
+    let by_kernel = std::io::Error::from(rustix::io::Errno::ACCESS).to_string();
+    let words = [by_kernel.as_str(), "by root only"];
+    !rustix::process::geteuid().is_root() && words.iter().any(|words| line.contains(words))
 }
 
 /// Logs go to stderr: all of `serve`, only warnings of commands that print for people.

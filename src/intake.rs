@@ -47,7 +47,9 @@ pub fn admit(
         reason: None,
         action: request.action,
     })?;
-    tracing::info!(peer = %envelope.peer, sender = ?envelope.sender, from = ?request.from, %name, "{line}");
+    // Nothing where there is no such header.
+    let from = request.from.as_ref().map(tracing::field::debug);
+    tracing::info!(peer = %envelope.peer, sender = ?envelope.sender, from, %name, "{line}");
     Ok(line)
 }
 

@@ -21,7 +21,7 @@ pub use facts::{Facts, NoFacts, Seated};
 pub use keys::KeyFile;
 pub use lint::{lint_defaults, shelf_of};
 pub use private::{absolute, who_runs_this};
-pub use scope::{inventory, vault_passwords};
+pub use scope::{inventory, variables, vault_passwords};
 pub use state::{HostLock, State};
 pub use vault::{PasswordSource, VaultId, of_environment as vault_environment, vault_id};
 
@@ -380,6 +380,10 @@ fn exists(source: &Source) -> Result<(), Vec<String>> {
     let problem = match source.inventory.metadata() {
         Ok(_) => return Ok(()),
         Err(e) if e.kind() == ErrorKind::PermissionDenied => format!("{e}; run wod with sudo"),
+        Err(_) if source.inventory == Path::new(OF_CHECKOUT) => format!(
+            "neither {OF_SITE} nor ./{OF_CHECKOUT} is there; run wod install, \
+             or name one with --inventory"
+        ),
         Err(_) => "there is no such directory; name it with --inventory".to_owned(),
     };
     Err(vec![problem])
@@ -428,11 +432,14 @@ fn our_name() -> String {
     )
 }
 
+const OF_SITE: &str = "/etc/wod/inventory";
+const OF_CHECKOUT: &str = "inventory";
+
 /// Where the inventory is when nobody says: a site's, else the one of a checkout.
 pub fn usual_inventory() -> PathBuf {
-    let site = Path::new("/etc/wod/inventory");
+    let site = Path::new(OF_SITE);
     match site.metadata() {
-        Err(e) if e.kind() != ErrorKind::PermissionDenied => PathBuf::from("inventory"),
+        Err(e) if e.kind() != ErrorKind::PermissionDenied => PathBuf::from(OF_CHECKOUT),
         _ => site.to_owned(),
     }
 }

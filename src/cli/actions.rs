@@ -40,7 +40,7 @@ struct ListArgs {
     #[arg(long)]
     all: bool,
     /// How many with --all
-    #[arg(long, default_value_t = 50, value_name = "N")]
+    #[arg(long, default_value_t = 50, value_name = "N", requires = "all")]
     most: u32,
     /// One JSON object per line
     #[arg(long)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::deliver::{Lines, Masked, People};
-use super::{Exit, NotReady, print_json};
+use super::{Exit, NotReady, WrongUsage, print_json};
 use crate::deliver::students::{self, Crew};
 use crate::deliver::{self, Item, Mode, Recap, Report};
 use crate::domain::{Student, StudentRange};
@@ -23,6 +23,7 @@ Examples:
 Exit status:
   0  nothing is left of them
   1  something failed; the other students were done
+  2  there are no such students; nothing was done
   4  the configuration or this host is not ready; nothing was done
   5  seats in use were left as they are";
 
@@ -67,13 +68,13 @@ struct How {
 
 pub fn users(args: &UsersArgs, source: &Source) -> anyhow::Result<Exit> {
     let site = Site::load(source)?;
-    let range = StudentRange::new(args.min, args.max).map_err(|e| NotReady(e.into()))?;
+    let range = StudentRange::new(args.min, args.max).map_err(|e| WrongUsage(e.to_string()))?;
     let window = site.settings.window;
     if !args.outside
         && let Err(e) = window.check(range)
     {
         let hint = "to remove who is left of a larger range, add --outside";
-        return Err(NotReady(anyhow::anyhow!("{e}; {hint}")).into());
+        return Err(WrongUsage(format!("{e}; {hint}")).into());
     }
     let items = students::removal(&crew(&site)?, range);
     run(&site, &items, &args.how)

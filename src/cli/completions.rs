@@ -1,12 +1,10 @@
-//! `wod completions`: shell completions and man pages, made from the same definitions as the help.
+//! `wod completions`: shell completions and the man page, made from the same definitions as the help.
 
-use std::io::Write;
-
-use crate::cli::Exit;
+use crate::cli::{Exit, man, out};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// bash, elvish, fish, powershell, zsh, or man for the man page
+    /// A shell, or man for the man page
     what: What,
 }
 
@@ -28,25 +26,14 @@ pub fn run(args: &Args, mut command: clap::Command) -> anyhow::Result<Exit> {
         What::Fish => Shell::Fish,
         What::Powershell => Shell::PowerShell,
         What::Zsh => Shell::Zsh,
-        What::Man => return man(command),
+        What::Man => {
+            command.build();
+            out!("{}", man::page(&command));
+            return Ok(Exit::Done);
+        }
     };
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut command, "wod", &mut text);
-    super::out::bytes(&text);
-    Ok(Exit::Done)
-}
-
-/// One page for all: each subcommand's part follows the command's.
-fn man(mut command: clap::Command) -> anyhow::Result<Exit> {
-    command.build();
-    let mut text = Vec::new();
-    clap_mangen::Man::new(command.clone()).render(&mut text)?;
-    for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
-        writeln!(text, ".SH \"WOD {}\"", sub.get_name().to_uppercase())?;
-        let page = clap_mangen::Man::new(sub.clone());
-        page.render_description_section(&mut text)?;
-        page.render_options_section(&mut text)?;
-    }
-    super::out::bytes(&text);
+    out::bytes(&text);
     Ok(Exit::Done)
 }

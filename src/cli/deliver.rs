@@ -137,6 +137,10 @@ fn deliver(args: &RunArgs, source: &Source) -> anyhow::Result<u8> {
         outln!("WODDELIVERCRON is set, so wod serve starts the runs; this one is left out");
         return Ok(Exit::Done as u8);
     }
+    if !args.list && !rustix::process::geteuid().is_root() {
+        let line = "wod deliver is about the whole host; run it with sudo";
+        return Err(NotReady(anyhow!(line)).into());
+    }
     is_this_host(&site, args)?;
     let stop = Arc::new(AtomicBool::new(false));
     let mut items = site.deliver_items(&source.inventory, args.packages())?;
@@ -145,10 +149,6 @@ fn deliver(args: &RunArgs, source: &Source) -> anyhow::Result<u8> {
     if args.list {
         list(&items, args.json);
         return Ok(Exit::Done as u8);
-    }
-    if !rustix::process::geteuid().is_root() {
-        let line = "wod deliver is about the whole host; run it with sudo";
-        return Err(NotReady(anyhow!(line)).into());
     }
     let lock = match (args.mode(), args.by) {
         (Mode::Check, _) => None,

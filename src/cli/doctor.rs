@@ -73,10 +73,14 @@ fn print(found: &[Finding]) {
         outln!("{:7}  {check}: {line}\n{:9}{mend}", level.as_str(), "");
     }
     let wrong = found.iter().filter(|one| one.level == Level::Problem);
+    let wrong = wrong.count();
     outln!(
-        "{} checks, {} problems, {} pieces of advice",
+        "{} checks, {wrong} {}, {} of advice",
         doctor::checks().count(),
-        wrong.clone().count(),
-        found.len() - wrong.count()
+        if wrong == 1 { "problem" } else { "problems" },
+        match found.len() - wrong {
+            1 => "1 piece".to_owned(),
+            advice => format!("{advice} pieces"),
+        }
     );
 }

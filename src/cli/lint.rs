@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use crate::cli::{Exit, print_json};
+use crate::cli::{Exit, WrongUsage, print_json};
 use crate::lint::{self, Colours, Level, Report, Shelf};
 use crate::site::{self, Site, Source};
 
@@ -26,6 +26,7 @@ Without an inventory (an author's laptop) what hangs on one is left out, and the
 Exit status:
   0  no errors; with --strict, no warnings either
   1  errors, or DIR cannot be read
+  2  no DIR, and no inventory that names one
   4  the inventory cannot be used";
 
 #[derive(clap::Args)]
@@ -85,15 +86,20 @@ fn site_if_any(source: &Source) -> anyhow::Result<Option<Site>> {
 fn shelves(args: &Args, site: Option<&Site>) -> anyhow::Result<Vec<Shelf>> {
     match (args.dirs.as_slice(), site) {
         ([], Some(site)) => Ok(site.lint_shelves()),
-        ([], None) => bail!(
-            "which workshops? there is no inventory to say where they are; name a directory, \
-             or an inventory with --inventory"
-        ),
+        ([], None) => {
+            let line = "which workshops? there is no inventory to say where they are; \
+                        name a directory, or an inventory with --inventory";
+            Err(WrongUsage(line.to_owned()).into())
+        }
         (dirs, site) => dirs.iter().map(|dir| shelf(dir, site)).collect(),
     }
 }
 
 fn shelf(shown: &Path, site: Option<&Site>) -> anyhow::Result<Shelf> {
+    if shown.is_file() {
+        let line = "is a file; name the directory of a workshop, or one that holds workshops";
+        return Err(WrongUsage(format!("{} {line}", shown.display())).into());
+    }
     let dir = std::path::absolute(shown)
         .with_context(|| format!("{} cannot be looked at", shown.display()))?;
     // `.` has no name of its own, and may be a workshop.

@@ -8,10 +8,10 @@ use anyhow::{Context, bail};
 use similar::TextDiff;
 
 use crate::cli::{Exit, print_table};
-use crate::content::{Preview, include_below};
+use crate::content::{Preview, Publisher, include_below};
 use crate::domain::{AskedWorkshop, Secret, Student, Variant};
 use crate::ports::Fault;
-use crate::safefs::Dir;
+use crate::safefs::{Cause, Dir};
 use crate::site::{Site, Source};
 use crate::templates::{Include, Renderer, Scope, TemplateError};
 
@@ -28,7 +28,8 @@ Examples:
   wod render WKSHP-API101 --student 12                   all of it, as a list
   wod render WKSHP-API101 --student 12 --out /tmp/seat12 look at the files
   wod render WKSHP-API101 --student 12 --challenge --diff
-  wod render notebooks/WKSHP-API101/0-ReadMeFirst.ipynb --student 12
+  wod render workshops/WKSHP-API101 --student 12         a directory, as in a checkout
+  wod render workshops/WKSHP-API101/0-ReadMeFirst.ipynb --student 12
   wod render skel.sh.j2 --student 12 -e WODPOSTPORT=25";
 
 const LARGEST: u64 = 64 << 20;
@@ -37,7 +38,7 @@ const MASK: &str = "******";
 #[derive(clap::Args)]
 #[command(after_help = ABOUT)]
 pub struct Args {
-    /// A template, or the name of a workshop
+    /// A template, the name of a workshop, or its directory
     #[arg(value_name = "FILE|WORKSHOP")]
     what: String,
     /// Local number of the student
@@ -115,9 +116,14 @@ fn file(args: &Args, site: &Site, path: &Path, failed: &Failed) -> anyhow::Resul
 }
 
 fn workshop(args: &Args, site: &Site, failed: &Failed) -> anyhow::Result<Rendered> {
-    let asked: AskedWorkshop = args.what.parse().map_err(|_| {
-        anyhow::anyhow!(
-            "{} is neither a file nor the name of a workshop; run wod workshops list",
+    let (asked, publisher) = match Path::new(&args.what).is_dir() {
+        true => of_directory(args, site)?,
+        false => (args.what.parse().ok(), site.preview_publisher()),
+    };
+    let asked = asked.with_context(|| {
+        format!(
+            "{} is neither a file nor a workshop (WKSHP-…, its name or its directory); \
+             run wod workshops list",
             args.what
         )
     })?;
@@ -127,8 +133,21 @@ fn workshop(args: &Args, site: &Site, failed: &Failed) -> anyhow::Result<Rendere
     let render = |name: &str, text: &str, include: Option<Include>| {
         render(&renderer, name, text, include, failed)
     };
-    let files = site.preview_publisher().preview(&asked.name, &render)?;
+    let files = publisher.preview(&asked.name, &render)?;
     Ok((files, scope))
+}
+
+/// The workshop whose directory somebody named, as an author has it in a checkout.
+fn of_directory(args: &Args, site: &Site) -> anyhow::Result<(Option<AskedWorkshop>, Publisher)> {
+    // `.` has no name of its own.
+    let dir = Path::new(&args.what).canonicalize();
+    let dir = dir.with_context(|| format!("{} cannot be looked at", args.what))?;
+    let name = dir.file_name().and_then(|name| name.to_str());
+    let above = dir.parent().unwrap_or(&dir);
+    Ok((
+        name.and_then(|name| name.parse().ok()),
+        site.preview_publisher_of(above),
+    ))
 }
 
 fn variant(args: &Args, mut asked: AskedWorkshop) -> AskedWorkshop {
@@ -260,7 +279,11 @@ fn write(out: &Path, files: &[Preview]) -> anyhow::Result<()> {
         bail!("--out takes a new directory, not {}", out.display());
     };
     let above = Dir::open_root(above)?;
-    if above.stat(name.as_ref())?.is_some() {
+    let there = match above.stat(name.as_ref()) {
+        Err(e) if matches!(e.cause(), Cause::Mount) => true,
+        stat => stat?.is_some(),
+    };
+    if there {
         bail!(
             "{} is there already; --out takes a new directory",
             out.display()

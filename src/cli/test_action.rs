@@ -1,6 +1,7 @@
 //! `wod test-action`: sends the mail that a frontend would send, and can follow it to its end.
 
 use std::net::SocketAddr;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,7 +63,41 @@ pub struct Args {
     json: bool,
     /// Where the mail goes [default: WODSMTPLISTEN, else 127.0.0.1:WODPOSTPORT]
     #[arg(long, value_name = "HOST:PORT")]
-    to: Option<SocketAddr>,
+    to: Option<Door>,
+}
+
+/// A mail server by name or address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Door {
+    host: String,
+    port: u16,
+}
+
+impl FromStr for Door {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Door, String> {
+        let parts = text.rsplit_once(':').and_then(|(host, port)| {
+            let inner = host
+                .strip_prefix('[')
+                .and_then(|host| host.strip_suffix(']'));
+            // An IPv6 address without brackets has no port that could be told from it.
+            let is_one = !host.is_empty() && (inner.is_some() || !host.contains(':'));
+            Some((inner.unwrap_or(host), port.parse().ok()?)).filter(|_| is_one)
+        });
+        let (host, port) = parts.ok_or("expected HOST:PORT, such as localhost:25 or [::1]:25")?;
+        let host = host.to_owned();
+        Ok(Door { host, port })
+    }
+}
+
+impl From<SocketAddr> for Door {
+    fn from(address: SocketAddr) -> Door {
+        Door {
+            host: address.ip().to_string(),
+            port: address.port(),
+        }
+    }
 }
 
 pub fn run(args: &Args, source: &Source) -> anyhow::Result<Exit> {
@@ -76,14 +111,21 @@ pub fn run(args: &Args, source: &Source) -> anyhow::Result<Exit> {
     let mut message_ids = Vec::new();
     for action in &actions {
         let message_id = send_action::message_id();
-        let reply = send_action(&config, action, &message_id, keys.signing())?;
+        let before = match message_ids.len() {
+            0 => String::new(),
+            1 => "; the one before it is on its way: wod actions list --all".to_owned(),
+            sent => format!("; the {sent} before it are on their way: wod actions list --all"),
+        };
+        let reply = send_action(&config, action, &message_id, keys.signing())
+            .map_err(|e| anyhow::anyhow!("{:#}{before}", anyhow::Error::from(e)))?;
         if !reply.accepted() {
-            bail!("{}: {reply}", one_line(action));
+            bail!("{}: {reply}{before}", one_line(action));
         }
         if !args.wait {
             match args.json {
                 true => print_json(&json!({
-                    "action": action.verb, "state": "accepted", "message_id": message_id,
+                    "action": action.verb, "student": first(action), "state": "accepted",
+                    "message_id": message_id,
                 })),
                 false => outln!("{}", reply.text),
             }
@@ -93,6 +135,13 @@ pub fn run(args: &Args, source: &Source) -> anyhow::Result<Exit> {
     match args.wait {
         true => wait(args, &site, &message_ids),
         false => Ok(Exit::Done),
+    }
+}
+
+fn first(action: &Action) -> Option<u32> {
+    match action.seat {
+        Seat::Students(students) => Some(students.first().number()),
+        Seat::OfParticipant => None,
     }
 }
 
@@ -155,16 +204,17 @@ fn dry_run(args: &Args, site: &Site, actions: &[Action]) -> anyhow::Result<Exit>
 
 fn config(args: &Args, site: &Site) -> anyhow::Result<send_action::Config> {
     let settings = &site.settings;
-    let address = args.to.or(settings.smtp_listen);
-    let address = address.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], settings.mail_port)));
+    let own = settings.smtp_listen;
+    let own = own.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], settings.mail_port)));
+    let door = args.to.clone().unwrap_or_else(|| own.into());
     let from = settings
         .senders
         .first()
         .context("WODSENDER is not set, so no mail would be let in; set it in the inventory")?;
     let to = settings.recipients.first().unwrap_or(&settings.user);
     Ok(send_action::Config {
-        host: address.ip().to_string(),
-        port: address.port(),
+        host: door.host,
+        port: door.port,
         from: from.clone(),
         to: match to.contains('@') {
             true => to.clone(),
@@ -239,5 +289,35 @@ fn print_end(ended: &Ended, password: Option<&Secret>, url: Option<&str>) {
         }
         outln!("  login     {}", ended.row.students.first().account());
         outln!("  password  {}", password.expose());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Door;
+
+    #[test]
+    fn a_door_has_a_name_or_an_address_and_a_port() {
+        for (text, host, port) in [
+            ("localhost:2525", "localhost", 2525),
+            ("backend.example.org:25", "backend.example.org", 25),
+            ("10.0.0.1:25", "10.0.0.1", 25),
+            ("[::1]:25", "::1", 25),
+        ] {
+            let host = host.to_owned();
+            assert_eq!(text.parse(), Ok(Door { host, port }), "{text}");
+        }
+        for text in [
+            "localhost",
+            "::1",
+            "::1:25",
+            ":25",
+            "localhost:",
+            "a:70000",
+            "",
+        ] {
+            let told = text.parse::<Door>().unwrap_err();
+            assert!(told.starts_with("expected HOST:PORT"), "{text}");
+        }
     }
 }

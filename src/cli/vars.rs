@@ -8,7 +8,7 @@ use crate::cli::{Exit, print_json};
 use crate::domain::near::nearest;
 use crate::domain::{AskedWorkshop, Secret, Student};
 use crate::inventory::is_secret_name;
-use crate::site::{Site, Source};
+use crate::site::{self, Site, Source};
 use crate::templates::Scope;
 
 const MASKED: &str = "***";
@@ -51,14 +51,24 @@ struct Shown {
 }
 
 pub fn run(args: &Args, source: &Source) -> anyhow::Result<Exit> {
-    let site = Site::load(source)?;
-    site.warn();
-    let scope = match (&args.workshop, args.student) {
+    let (scope, wrong) = match (&args.workshop, args.student) {
         (Some(workshop), Some(number)) => {
+            let site = Site::load(source)?;
+            site.warn();
             let student = Student::new(number).context("--student")?;
-            site.preview_scope(Some(workshop), student)?
+            (site.preview_scope(Some(workshop), student)?, None)
         }
-        _ => site.variables().clone(),
+        _ => match Site::load(source) {
+            Ok(site) => {
+                site.warn();
+                (site.variables().clone(), None)
+            }
+            // To be seen is what mends it.
+            Err(wrong) => match site::variables(source) {
+                Ok(scope) => (scope, Some(wrong)),
+                Err(_) => return Err(wrong.into()),
+            },
+        },
     };
     let (all, masker, failed) = resolve(&scope, &args.names)?;
     let shown: Vec<Shown> = all
@@ -72,18 +82,26 @@ pub fn run(args: &Args, source: &Source) -> anyhow::Result<Exit> {
         true => print_json(&object(&shown, args.origin)),
         false => shown.iter().for_each(|one| print(one, args.origin)),
     }
-    for line in &failed {
+    let wrong = wrong.map(|wrong| wrong.to_string());
+    let is_told = |name: &str| {
+        let told = format!("{name} cannot be resolved");
+        wrong.as_ref().is_some_and(|wrong| wrong.contains(&told))
+    };
+    let lines = failed.iter().filter(|(name, _)| !is_told(name));
+    for line in lines.map(|(_, line)| line).chain(&wrong) {
         errln!("wod: {}", masker.clone().mask(line));
     }
-    Ok(match failed.is_empty() {
+    Ok(match failed.is_empty() && wrong.is_none() {
         true => Exit::Done,
         false => Exit::Configuration,
     })
 }
 
-/// The wanted variables, what hides the secrets among all of them, and a line for each wanted
-/// one that has no value.
-fn resolve(scope: &Scope, wanted: &[String]) -> anyhow::Result<(Vec<Shown>, Masker, Vec<String>)> {
+type Resolved = (Vec<Shown>, Masker, Vec<(String, String)>);
+
+/// The wanted variables, what hides the secrets among all of them, and a name and a line for each
+/// wanted one that has no value.
+fn resolve(scope: &Scope, wanted: &[String]) -> anyhow::Result<Resolved> {
     let names = scope.names();
     let mut secrets = Vec::new();
     let mut shown = Vec::new();
@@ -99,7 +117,7 @@ fn resolve(scope: &Scope, wanted: &[String]) -> anyhow::Result<(Vec<Shown>, Mask
                 bail!("variable {name} is not set{hint}");
             }
             Err(error) if is_wanted => {
-                failed.push(error.to_string());
+                failed.push((name.clone(), error.to_string()));
                 continue;
             }
             Err(_) => continue,

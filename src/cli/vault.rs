@@ -4,12 +4,12 @@ mod edit;
 mod files;
 mod prompt;
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 
-use crate::cli::Exit;
+use crate::cli::{Exit, out};
 use crate::domain::Secret;
 use crate::exec::Cmd;
 use crate::site::{self, PasswordSource, Source, VaultId};
@@ -268,11 +268,8 @@ impl Files {
 }
 
 fn show(plain: &Plain) -> anyhow::Result<()> {
-    let stdout = std::io::stdout();
-    if !stdout.is_terminal() {
-        let mut stdout = stdout.lock();
-        stdout.write_all(plain.expose())?;
-        stdout.flush()?;
+    if !std::io::stdout().is_terminal() {
+        out::bytes(plain.expose());
         return Ok(());
     }
     let pager = std::env::var("PAGER").unwrap_or_default();

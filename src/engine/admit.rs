@@ -1,5 +1,6 @@
 //! From the spool into the journal. Nothing in the spool is trusted: all is checked again.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::domain::signature::Demand;
@@ -15,8 +16,10 @@ use crate::ports::Fault;
 use super::lanes::Claim;
 use super::{Engine, locked, of_journal};
 
-/// How many are taken before the lanes get their turn.
-const AT_ONCE: usize = 128;
+/// How many are looked up at once: to list the spool takes the longer the more are in it.
+const LISTED: usize = 128;
+/// How many are taken before the lanes get their turn, or in a storm the workers would do nothing.
+const AT_ONCE: usize = 8;
 
 /// Whether the spool may hold more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,27 +31,60 @@ pub enum Spooled {
     Stuck,
 }
 
+/// What was listed of the spool and is not taken yet.
+#[derive(Debug)]
+pub struct Listed {
+    names: VecDeque<Name>,
+    at_the_end: Spooled,
+}
+
+impl Listed {
+    pub fn new(names: Vec<Name>) -> Listed {
+        // What came while these were taken was told of while nobody listed: only an empty list is
+        // the end.
+        let at_the_end = match names.is_empty() {
+            true => Spooled::All,
+            false => Spooled::More,
+        };
+        Listed {
+            names: names.into(),
+            at_the_end,
+        }
+    }
+
+    pub fn is_through(&self) -> bool {
+        self.names.is_empty()
+    }
+}
+
 impl Engine {
-    /// Takes in what waits in the spool. A file is removed only when the journal has it for good.
-    pub(super) fn admit(&self, admitted: &mut Vec<(ActionId, Claim)>) -> Spooled {
-        let names = match self.spool.pending(AT_ONCE) {
-            Ok(names) => names,
-            Err(e) => {
-                tracing::error!("the spool cannot be read: {e}");
-                return Spooled::Stuck;
-            }
-        };
-        let mut answer = match names.len() {
-            AT_ONCE => Spooled::More,
-            _ => Spooled::All,
-        };
-        for name in names {
-            if let Err(problem) = self.admit_one(&name, admitted) {
-                tracing::error!("spooled mail {name} has to wait: {}", problem.chain());
-                answer = Spooled::Stuck;
+    /// Takes in some of what waits in the spool. A file is removed only when the journal has it
+    /// for good.
+    pub(super) fn admit(
+        &self,
+        listed: &mut Listed,
+        admitted: &mut Vec<(ActionId, Claim)>,
+    ) -> Spooled {
+        if listed.is_through() {
+            match self.spool.pending(LISTED) {
+                Ok(names) => *listed = Listed::new(names),
+                Err(e) => {
+                    tracing::error!("the spool cannot be read: {e}");
+                    return Spooled::Stuck;
+                }
             }
         }
-        answer
+        let first = listed.names.len().min(AT_ONCE);
+        for name in listed.names.drain(..first) {
+            if let Err(problem) = self.admit_one(&name, admitted) {
+                tracing::error!("spooled mail {name} has to wait: {}", problem.chain());
+                listed.at_the_end = Spooled::Stuck;
+            }
+        }
+        match listed.is_through() {
+            true => listed.at_the_end,
+            false => Spooled::More,
+        }
     }
 
     fn admit_one(&self, name: &Name, admitted: &mut Vec<(ActionId, Claim)>) -> Result<(), Fault> {

@@ -1,5 +1,6 @@
 //! The engine's one loop: what came in, what may run, what became of it.
 
+use std::collections::HashSet;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +16,7 @@ use crate::domain::{ActionId, Time};
 use crate::journal::{self, Event, Stage};
 use crate::ports::Fault;
 
-use super::admit::Spooled;
+use super::admit::{Listed, Spooled};
 use super::lanes::{Claim, Lanes};
 use super::worker::Verdict;
 use super::{Engine, locked, of_journal};
@@ -90,6 +91,8 @@ impl Engine {
         let mut turn = Turn {
             engine: self,
             lanes: Lanes::default(),
+            listed: Listed::new(Vec::new()),
+            has_news: false,
             running: 0,
             jobs,
             clock: Time::now(),
@@ -134,6 +137,9 @@ impl Engine {
 struct Turn<'a> {
     engine: &'a Arc<Engine>,
     lanes: Lanes,
+    listed: Listed,
+    /// The gate does not know yet of all that were admitted.
+    has_news: bool,
     running: usize,
     jobs: Sender<Job>,
     /// As it was in the last turn.
@@ -191,8 +197,10 @@ impl Turn<'_> {
 
     fn admit(&mut self) -> Spooled {
         let mut admitted = Vec::new();
-        let spooled = self.engine.admit(&mut admitted);
-        if !admitted.is_empty() {
+        let spooled = self.engine.admit(&mut self.listed, &mut admitted);
+        self.has_news |= !admitted.is_empty();
+        if self.has_news && self.listed.is_through() {
+            self.has_news = false;
             // Not here: a registry may take its time.
             self.engine.bells.gate.ring();
         }
@@ -253,8 +261,12 @@ impl Turn<'_> {
 
     /// Actions that the admin wants to go on, or to end; at the start, all that are open.
     fn look_at_wishes(&mut self) -> Result<(), journal::Error> {
+        // Before the list: what begins in between is in the lanes already.
+        let begun: HashSet<ActionId> = self.engine.journal.begun()?.into_iter().collect();
         for (id, claim) in self.engine.recover()? {
-            if let Err(e) = self.take_up(id, claim) {
+            if !begun.contains(&id) {
+                self.take_up_new(id, claim);
+            } else if let Err(e) = self.take_up(id, claim) {
                 // One that cannot be understood must not keep the others.
                 tracing::error!(action = %id, "left alone: {}", of_journal(&e).chain());
             }
@@ -266,11 +278,12 @@ impl Turn<'_> {
     /// that has a later action is that one's.
     fn keep_safe(&mut self) -> Result<(), journal::Error> {
         let journal = &self.engine.journal;
-        for row in journal.list(journal::Filter::Open)? {
+        for id in journal.begun()? {
             // One that cannot be understood was told of before, and must not keep the others.
-            let Ok(cursor) = journal.follow(row.id) else {
+            let Ok(cursor) = journal.follow(id) else {
                 continue;
             };
+            let row = journal.action(id)?;
             let state = cursor.state;
             let begun = state.next > 0 || state.broken;
             let begun = begun && state.stage == Stage::Held && !state.cancel_asked;
@@ -286,6 +299,14 @@ impl Turn<'_> {
         let row = self.engine.journal.action(id)?;
         let claim = self.engine.claim(&row.action, row.students);
         self.take_up(id, claim)
+    }
+
+    /// Of thousands that wait, as after a storm, most have no event to be read.
+    fn take_up_new(&mut self, id: ActionId, claim: Claim) {
+        match self.lanes.contains(id) {
+            true => self.lanes.hurry(id),
+            false => self.lanes.add(id, claim),
+        }
     }
 
     /// Puts an open action where its state says; one that is held waits outside the lanes.
@@ -321,8 +342,7 @@ impl Turn<'_> {
                 }
             }
             Stage::Retrying if !cursor.state.cancel_asked => {}
-            _ if in_lanes => self.lanes.hurry(id),
-            _ => self.lanes.add(id, claim),
+            _ => self.take_up_new(id, claim),
         }
         Ok(())
     }

@@ -177,7 +177,9 @@ impl Lanes {
             let Some(queue) = self.queues.get_mut(&key) else {
                 continue;
             };
-            queue.retain(|&other| other != id);
+            if let Ok(place) = queue.binary_search(&id) {
+                queue.remove(place);
+            }
             match queue.is_empty() {
                 true => {
                     self.queues.remove(&key);

@@ -187,6 +187,17 @@ impl Journal {
         rows.map(|row| parse_row(row?)).collect()
     }
 
+    /// Those open actions to which something has happened: of all others there is nothing to follow.
+    pub fn begun(&self) -> Result<Vec<ActionId>> {
+        let connection = self.lock();
+        let mut statement = connection.prepare_cached(
+            "select id from actions where open
+             and exists (select 1 from events where action = actions.id) order by id",
+        )?;
+        let ids = statement.query_map([], |row| row.get(0).map(ActionId))?;
+        Ok(ids.collect::<rusqlite::Result<_>>()?)
+    }
+
     /// The action that the mail with this Message-ID became.
     pub fn by_message_id(&self, message_id: &str) -> Result<Option<ActionId>> {
         Ok(self

@@ -80,6 +80,21 @@ impl Desk {
     }
 }
 
+#[test]
+fn begun_is_what_something_happened_to() {
+    let mut desk = Desk::open();
+    let waiting = desk.fresh(Verb::Create, 1, 7);
+    let held = desk.fresh(Verb::Create, 2, 8);
+    desk.hold(held);
+    desk.accept(Verb::Purge, 3, 9, Some("no seat"));
+    let over = desk.fresh(Verb::Create, 4, 10);
+    desk.hold(over);
+    desk.note(over, Event::Cancelled);
+    assert_eq!(desk.journal.begun().unwrap(), [held]);
+    let fresh = desk.journal.follow(waiting).unwrap().state;
+    assert_eq!((fresh.stage, fresh.next), (State::default().stage, 0));
+}
+
 fn range(first: u32, last: u32) -> StudentRange {
     format!("{first},{last}").parse().unwrap()
 }

@@ -81,6 +81,11 @@ impl Reader {
         target.is_ok_and(|target| !leads_out(&target, 0))
     }
 
+    pub fn is_link_to(&self, path: &Path, end: &str) -> bool {
+        let target = with_rights(self.admin.as_ref(), || self.dir.read_link(path));
+        target.is_ok_and(|target| target.ends_with(end))
+    }
+
     /// What is below a directory. Nothing is read but names and kinds.
     pub fn list(&self, below: &Path) -> Listing {
         let mut listing = Listing::default();

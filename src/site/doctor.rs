@@ -151,7 +151,13 @@ fn named(check: &'static str, found: Found) -> Finding {
 /// What is wrong with a configuration that cannot be used, as findings.
 pub fn of_configuration(wrong: &Misconfigured) -> Vec<Finding> {
     let lines = wrong.problems.iter();
-    let mend = format!("correct it in {}; wod vars NAME --origin", wrong.inventory);
+    let mend = match Path::new(&wrong.inventory).exists() {
+        true => format!(
+            "correct it in {}; wod vars NAME --origin says where a variable is set",
+            wrong.inventory
+        ),
+        false => "run wod install for an inventory to begin with".to_owned(),
+    };
     lines
         .map(|line| named("inventory", problem(line.clone(), mend.clone())))
         .collect()

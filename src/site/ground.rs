@@ -74,6 +74,11 @@ pub(super) fn check(students: &Path, state: &Path) -> Result<(), Fault> {
 fn check_owner(state: &Path) -> Result<(), Fault> {
     let us = users::get_effective_uid();
     match state.metadata() {
+        // It is not the directory that is wrong, but who we are.
+        Ok(there) if there.uid() == 0 && us != 0 => Err(Fault::permanent(format!(
+            "WODSTATEDIR {} belongs to root; run it with sudo, or set another one",
+            state.display()
+        ))),
         Ok(there) if there.uid() != us => Err(Fault::permanent(format!(
             "WODSTATEDIR {0} belongs to uid {1}, expected {us}; run chown {us} {0}, or set \
                  another one",

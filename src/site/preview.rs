@@ -20,6 +20,15 @@ impl Site {
         })
     }
 
+    /// The same for workshops in a directory that is none of the site's.
+    pub fn preview_publisher_of(&self, dir: &Path) -> Publisher {
+        Publisher::new(PublisherConfig {
+            public: dir.to_owned(),
+            private: None,
+            admin: self.reader(dir),
+        })
+    }
+
     /// The variables of a seat, with its pass file where we may read it; of no workshop, the site's.
     pub fn preview_scope(
         &self,

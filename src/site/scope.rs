@@ -28,6 +28,13 @@ pub(super) fn load(source: &Source) -> Result<(Scope, Vec<String>), Vec<String>>
     Ok((scope(read, sources, passwords), warnings))
 }
 
+/// The variables of this host, though settings among them may be wrong.
+pub fn variables(source: &Source) -> Result<Scope, Misconfigured> {
+    let wrong = |problems| Misconfigured::new(source, problems);
+    super::exists(source).map_err(wrong)?;
+    Ok(load(source).map_err(wrong)?.0)
+}
+
 /// The inventory alone, with the command line's variables over it.
 pub fn inventory(source: &Source) -> Result<(Inventory, Vars), Misconfigured> {
     let wrong = |problems| Misconfigured::new(source, problems);

@@ -118,6 +118,25 @@ fn a_workshop_is_listed_and_written() {
 }
 
 #[test]
+fn a_directory_is_the_workshop_in_it() {
+    let site = Site::new();
+    // As in a checkout: no site looks there.
+    let elsewhere = site.path("checkout/workshops/WKSHP-Two");
+    fs::create_dir_all(&elsewhere).unwrap();
+    fs::write(elsewhere.join("a.sh"), "{{ WORKSHOP }} {{ STDID }}\n").unwrap();
+    let dir = elsewhere.to_str().unwrap();
+    let (exit, out, err) = site.render(&[dir, "--diff"]);
+    assert_eq!((exit, err.as_str()), (0, ""));
+    assert!(out.contains("+WKSHP-Two 12\n"), "{out}");
+    let (exit, _, err) = site.render(&[site.path("checkout").to_str().unwrap()]);
+    assert_eq!(exit, 1);
+    assert!(
+        err.contains("is neither a file nor a workshop") && err.lines().count() == 1,
+        "{err}"
+    );
+}
+
+#[test]
 fn a_diff_masks_what_came_out_of_a_vault() {
     let site = Site::new();
     let (exit, out, _) = site.render(&["WKSHP-One", "--diff"]);

@@ -185,6 +185,41 @@ fn most_memory(backend: &Backend) -> u64 {
         .unwrap()
 }
 
+/// A storm in the spool does not keep the workers from what is in the journal already.
+#[test]
+fn accepted_actions_go_on_while_more_come_in() {
+    on_private_host(|| {
+        idle_workshops();
+        let mut backend = Backend::start(Options::default());
+        backend.stop_engine();
+        many::into_spool(WAITING / 2);
+        backend.start_engine();
+        wait_for(120, "all of them in the journal", || {
+            (in_spool() == 0).then_some(())
+        });
+        let done = count("select count(*) from actions where not open");
+        println!(
+            "{done} of {} are done as the last one is taken",
+            WAITING / 2
+        );
+        // One seat has them all, so they are done one after the other.
+        assert!(done > WAITING / 2 / 20, "{done}");
+        worked_off(120);
+    });
+}
+
+/// What the engine has used of processors so far, in milliseconds.
+fn processor_ms(backend: &Backend) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", backend.engine_id())).unwrap();
+    let fields = stat.rsplit_once(") ").unwrap().1;
+    // User and system time, in hundredths of a second.
+    let ticks = fields.split(' ').skip(11).take(2);
+    ticks
+        .map(|field| field.parse::<u64>().unwrap())
+        .sum::<u64>()
+        * 10
+}
+
 #[test]
 fn ten_thousand_wait_in_little_memory() {
     on_private_host(|| {
@@ -207,18 +242,24 @@ fn ten_thousand_wait_in_little_memory() {
         wait_for(120, "all of them in the journal", || {
             (count("select count(*) from actions where open") == WAITING + 1).then_some(())
         });
+        let taking_in = processor_ms(&backend);
         let taken_in = most_memory(&backend);
         // And once more from the journal.
         backend.kill_engine();
         backend.start_engine();
+        wait_for(60, "all of them taken up", || {
+            let ready = format!("ready; {} actions to carry on with", WAITING + 1);
+            backend.log().contains(&ready).then_some(())
+        });
+        let taking_up = processor_ms(&backend);
         let recovered = most_memory(&backend);
         let begun = Instant::now();
         sh("touch /tmp/go");
         worked_off(240);
         let worked = most_memory(&backend);
         println!(
-            "VmHWM: {quiet} kB with nothing, {taken_in} kB with {WAITING} taken in, {recovered} kB \
-             taken up again, {worked} kB after all of them were done in {} s",
+            "VmHWM: {quiet} kB with nothing, {taken_in} kB with {WAITING} taken in \
+             (on processors {taking_in} ms), {recovered} kB taken up again ({taking_up} ms), {worked} kB after all of them were done in {} s",
             begun.elapsed().as_secs()
         );
         assert_eq!(
@@ -226,6 +267,8 @@ fn ten_thousand_wait_in_little_memory() {
             WAITING + 1
         );
         assert!(taken_in.max(recovered).max(worked) < MOST_MEMORY);
+        // An engine that is killed again and again must come to its work in between.
+        assert!(taking_up * 6 < taking_in, "{taking_up} ms");
     });
 }
 

@@ -1,5 +1,8 @@
 //! What the admin types: answers, exit statuses, and one clear line for each beginner's mistake.
 
+mod unread;
+mod unready;
+
 use std::fs;
 use std::process::Command;
 
@@ -344,8 +347,47 @@ fn beginners_mistakes_are_told_in_one_line() {
             4,
             "the configuration in /nowhere cannot be used: there is no such directory; name it with --inventory",
         );
+        one(
+            &["cleanup-users", "9", "2"],
+            2,
+            "student range `9,2`: expected the lower number first",
+        );
+        one(
+            &["watchdog", "record", "/tmp/x", "--minutes", "0"],
+            2,
+            "--minutes is 0; expected a number above 0",
+        );
+        let allow = ["watchdog", "allow", "student-cpu", "--comment", "x"];
+        one(
+            &[&allow[..], &["--workshop", "WKSHP-Nope"]].concat(),
+            1,
+            "there is no workshop WKSHP-Nope; see wod workshops list",
+        );
+        one(
+            &["watchdog", "status"],
+            1,
+            "the watchdog has not run here yet",
+        );
+        one(
+            &["watchdog", "replay", "/etc/passwd"],
+            1,
+            "/etc/passwd is no recording of wod watchdog record: line 1",
+        );
+        one(
+            &["workshops", "lint", "/etc/passwd"],
+            2,
+            "/etc/passwd is a file; name the directory of a workshop",
+        );
+        one(
+            &["render", "WKSHP-API101", "--student", "12", "--out", "/tmp"],
+            1,
+            "/tmp is there already; --out takes a new directory",
+        );
+        assert_eq!(wod(&["actions", "list", "--most", "5"]).0, 2);
         all_wrong_settings_at_once();
         unreadable(&backend);
+        unready::by_somebody_else();
+        unready::no_inventory();
         assert_eq!(wod(&["-e", "novalue", "status"]).0, 2);
         assert_eq!(wod(&["frobnicate"]).0, 2);
         printed();

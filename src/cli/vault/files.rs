@@ -6,9 +6,10 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 
-use crate::templates::{Opened, Passwords, Plain, is_sealed};
+use crate::cli::out;
+use crate::templates::{Opened, Passwords, Plain, VaultError, is_sealed};
 
 const LARGEST: u64 = 256 << 20;
 
@@ -64,8 +65,21 @@ impl Input {
         if !is_sealed(self.bytes()) {
             bail!("{self} is not encrypted: it does not start with $ANSIBLE_VAULT");
         }
-        let opened = passwords.open_bytes(self.bytes());
-        opened.with_context(|| format!("{self} stays closed; --vault-id names a password"))
+        passwords.open_bytes(self.bytes()).map_err(|e| {
+            let (label, why) = match &e {
+                VaultError::WrongPassword { label, tried: 1 } => (label, "the password is another"),
+                VaultError::WrongPassword { label, .. } => {
+                    (label, "none of the passwords opens it")
+                }
+                VaultError::NoPassword { label } => (label, "there is no password for it"),
+                _ => return anyhow::Error::from(e).context(format!("{self} stays closed")),
+            };
+            let id = label.as_ref().map(|id| format!(" (vault id {id})"));
+            anyhow!(
+                "{self}{} stays closed: {why}; --vault-password-file or --vault-id names one",
+                id.unwrap_or_default()
+            )
+        })
     }
 
     /// Where it came from; stdout for stdin.
@@ -90,9 +104,8 @@ impl Target {
     pub fn write(&self, bytes: &[u8]) -> anyhow::Result<()> {
         match &self.0 {
             None => {
-                let mut stdout = io::stdout().lock();
-                stdout.write_all(bytes)?;
-                Ok(stdout.flush()?)
+                out::bytes(bytes);
+                Ok(())
             }
             Some(path) => {
                 replace(path, bytes).with_context(|| format!("{} stays as it was", path.display()))

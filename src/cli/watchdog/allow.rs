@@ -39,6 +39,13 @@ pub struct ListArgs {
 }
 
 pub fn allow(args: &AllowArgs, site: &Site) -> anyhow::Result<Exit> {
+    let workshops = site.shelves()?.list()?.0;
+    if !workshops.iter().any(|one| one.name == args.workshop) {
+        anyhow::bail!(
+            "there is no workshop {}; see wod workshops list",
+            args.workshop
+        );
+    }
     let until = Time::now() + Duration::from_secs(u64::from(args.days) * 86_400);
     journal_of(site)?.allow(&Allowance {
         rule: args.rule.name().to_owned(),

@@ -14,7 +14,7 @@ use anyhow::Context;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::cli::{Exit, NotReady, journal_of};
+use crate::cli::{Exit, NotReady, WrongUsage, journal_of};
 use crate::domain::Student;
 use crate::ports::Fault;
 use crate::site::Site;
@@ -51,7 +51,7 @@ pub fn run(args: &Args, site: &Site) -> anyhow::Result<Exit> {
         Duration::try_from_secs_f64(number)
             .ok()
             .filter(|time| !time.is_zero())
-            .with_context(|| format!("{what} is {number}; expected a number above 0"))
+            .ok_or_else(|| WrongUsage(format!("{what} is {number}; expected a number above 0")))
     };
     let every = seconds(args.every, "--every")?;
     let whole = seconds(args.minutes * 60.0, "--minutes")?;

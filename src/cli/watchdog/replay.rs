@@ -48,7 +48,8 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let judge = Judge::new(policy, Vec::new()).map_err(|e| NotReady(e.into()))?;
     let shown = args.recording.display();
     let input = open(&args.recording).with_context(|| format!("cannot read {shown}"))?;
-    let recording = Recording::new(input).with_context(|| shown.to_string())?;
+    let recording = Recording::new(input)
+        .with_context(|| format!("{shown} is no recording of wod watchdog record"))?;
     let mut replay = Replay {
         judge,
         history: History::default(),

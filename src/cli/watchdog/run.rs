@@ -80,6 +80,9 @@ pub fn run(args: &RunArgs, site: &Site, source: &Source) -> anyhow::Result<Exit>
         for finding in &findings {
             show(finding, &policy, args);
         }
+        if findings.is_empty() && !args.json {
+            outln!("nothing to say of any student");
+        }
         return Ok(Exit::Done);
     }
     come_first();

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::cli::{Exit, print_json};
 use crate::domain::Time;
-use crate::safefs::Dir;
+use crate::safefs::{self, Dir};
 use crate::site::Site;
 use crate::watchdog::Figures;
 
@@ -57,6 +57,11 @@ fn read(path: &Path) -> anyhow::Result<Figures> {
         anyhow::bail!(context());
     };
     let bytes = Dir::open_root(dir).and_then(|dir| dir.read(name.as_ref(), LARGEST));
+    if bytes.as_ref().is_err_and(safefs::Error::is_not_found) {
+        anyhow::bail!(
+            "the watchdog has not run here yet; wod serve starts it, or its unit, as WODWATCHDOG says"
+        );
+    }
     serde_json::from_slice(&bytes.with_context(context)?).with_context(context)
 }
 

@@ -66,6 +66,21 @@ fn links_and_pipes_are_told_and_never_read() {
     );
 }
 
+/// The engine puts a link to its own functions into a site's script directory.
+#[test]
+fn the_engines_own_link_is_no_finding() {
+    let scripts = |dir: &Path| dir.join("../../scripts");
+    let ours = said(|dir| {
+        let to = "/var/lib/wod/lib/functions.sh";
+        symlink(to, scripts(dir).join("functions.sh")).unwrap();
+    });
+    assert_eq!(ours, "");
+    let foreign = said(|dir| {
+        symlink("/etc/passwd", scripts(dir).join("functions.sh")).unwrap();
+    });
+    assert_eq!(foreign, "warning file/link scripts/functions.sh 0 0\n");
+}
+
 #[test]
 fn what_is_large_deep_or_endless_ends_with_one_finding() {
     let lab = |text: Vec<u8>| said(move |dir| fs::write(dir.join("1-Lab.ipynb"), text).unwrap());

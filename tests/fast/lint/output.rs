@@ -115,7 +115,7 @@ fn without_an_inventory_it_says_what_is_left_out() {
     assert!(text.contains("left out: no inventory"), "{text}");
     assert_eq!(output.status.code(), Some(0));
     let output = lint_alone(site.path(), &[]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("name a directory"), "{said}");
     let output = lint_alone(site.path(), &["nowhere"]);

@@ -174,13 +174,13 @@ fn errors_name_the_file_and_change_nothing() {
     for (words, said) in [
         (
             "view --vault-id two secrets",
-            "secrets stays closed; --vault-id names a password: none of the 1 vault passwords opens a vault value of vault id `prod`; check VAULTPWD",
+            "secrets (vault id prod) stays closed: the password is another; --vault-password-file or --vault-id names one",
         ),
         (
             "decrypt secrets",
-            "secrets stays closed; --vault-id names a password: a vault value of vault id `prod` needs a password and none is configured; set VAULTPWD",
+            "secrets (vault id prod) stays closed: there is no password for it; --vault-password-file or --vault-id names one",
         ),
-        ("view --vault-id one broken", "broken stays closed; "),
+        ("view --vault-id one broken", "broken stays closed: "),
         ("decrypt --vault-id one plain", "plain is not encrypted"),
         (
             "encrypt --vault-id one plain secrets",

@@ -159,7 +159,10 @@ fn replay_says_what_when_and_what_would_be_done() {
     let output = replay(&[&strict]);
     let told = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{told}");
-    assert!(told.contains("strict.yml: line 1:"), "{told}");
+    assert!(
+        told.contains("strict.yml is no recording of wod watchdog record: line 1:"),
+        "{told}"
+    );
 }
 
 fn fixture(path: &Path) -> Vec<Snapshot> {

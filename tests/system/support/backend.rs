@@ -66,7 +66,7 @@ impl Backend {
         let mut serve = Command::new(PROGRAM);
         serve.arg("serve").envs(environment.iter().copied());
         self.spawn(&mut serve);
-        wait_for(20, "listening wod serve", || {
+        wait_for(60, "listening wod serve", || {
             let ended = self.serve.as_mut().unwrap().try_wait().unwrap();
             assert!(ended.is_none(), "wod serve ended: {}", self.log());
             TcpStream::connect(SMTP).ok()
