@@ -7,6 +7,7 @@ use std::fmt::Write;
 use rustix::fs::{AtFlags, StatxFlags, statx};
 use rustix::io::read;
 
+use super::mounts;
 use super::procfs::{MOST_ARGV, Proc};
 
 const REMEMBERED: usize = 4096;
@@ -101,7 +102,7 @@ impl Programs {
 }
 
 fn roots(proc: &Proc, exe: &str) -> Option<File> {
-    let wanted = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
+    let wanted = StatxFlags::BASIC_STATS | mounts::MOUNT;
     let stat = statx(proc, exe, AtFlags::STATX_DONT_SYNC, wanted).ok()?;
     let file = (
         stat.stx_mnt_id,
@@ -111,7 +112,7 @@ fn roots(proc: &Proc, exe: &str) -> Option<File> {
         stat.stx_ctime.tv_sec,
         stat.stx_ctime.tv_nsec,
     );
-    (stat.stx_uid == 0).then_some(file)
+    (stat.stx_uid == 0 && proc.is_hosts_word(exe, &stat)).then_some(file)
 }
 
 #[cfg(test)]
