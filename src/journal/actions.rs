@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 use crate::domain::{Action, ActionId, Participant, Secret, Student, StudentRange, Time, Verb};
 
 use super::head::Head;
-use super::{Durability, Error, Event, Happening, Journal, Result, Stage, State, sum};
+use super::{Durability, Error, Event, Happening, Journal, Result, Stage, State, outbox, sum};
 
 /// Where an accepted action came from.
 #[derive(Debug, Clone)]
@@ -154,11 +154,7 @@ impl Journal {
                 line: line.to_owned(),
             };
             cursor.append(t, &event, now)?;
-            t.execute(
-                "insert into outbox (at, subject, body, sum) values (?1, ?2, ?3, 0)",
-                params![now.0, letter.0, letter.1],
-            )?;
-            sum::seal(t, &sum::OUTBOX, "id = ?1", [t.last_insert_rowid()])
+            outbox::queue(t, letter.0, letter.1, now)
         })
     }
 
