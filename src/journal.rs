@@ -25,7 +25,7 @@ pub use actions::{Accepted, ActionRow, Cursor, Filter, Origin};
 pub use bans::{Allowance, Ban};
 pub use check::{Finding, check};
 pub use events::{Event, Happening, Illegal, Progressed, Stage, State};
-pub use incidents::{Answered, Began, Incident};
+pub use incidents::{ALERT, Answered, Began, Incident};
 pub use outbox::Letter;
 pub use salvage::{Salvaged, salvage};
 pub use seat_locks::{Hold, SeatLocks};

@@ -13,6 +13,7 @@ mod glimpse;
 mod hashes;
 mod history;
 mod judge;
+mod mounts;
 mod pace;
 mod policy;
 mod process;

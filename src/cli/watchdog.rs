@@ -15,7 +15,7 @@ Examples:
   wod watchdog                          watch, and do what the policy says
   wod watchdog --dry-run                watch, and only say what would be done
   wod watchdog --once --json            look once, one finding per line
-  wod watchdog list                     what was stopped
+  wod watchdog list                     what was stopped or told of
   wod watchdog show 3                   why, with the evidence, to be forwarded
   wod watchdog allow student-cpu --workshop WKSHP-ML --comment 'trains models' --days 14
 
@@ -32,7 +32,7 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// List what was stopped, newest first
+    /// List what was stopped or told of, newest first
     List(incidents::ListArgs),
     /// Show one incident with its evidence
     Show(incidents::ShowArgs),

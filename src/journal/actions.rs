@@ -7,8 +7,7 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 use crate::domain::{Action, ActionId, Participant, Secret, Student, StudentRange, Time, Verb};
 
 use super::head::Head;
-use super::outbox;
-use super::{Durability, Error, Event, Happening, Journal, Result, Stage, State, sum};
+use super::{Durability, Error, Event, Happening, Journal, Result, Stage, State, outbox, sum};
 
 /// Where an accepted action came from.
 #[derive(Debug, Clone)]
@@ -155,7 +154,7 @@ impl Journal {
                 line: line.to_owned(),
             };
             let after = cursor.with(t, &event, now)?;
-            outbox::put(t, letter.0, letter.1, now)?;
+            outbox::queue(t, letter.0, letter.1, now)?;
             Ok(after)
         })?;
         Ok(())

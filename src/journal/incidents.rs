@@ -1,11 +1,14 @@
-//! What the watchdog stopped: whose, why, what was done about it, and where the evidence is. A row is
-//! written before anything is frozen, so that one whose watchdog was killed is found and finished.
+//! What the watchdog stopped or told of: whose, why, what was done about it, and where the evidence is.
+//! A row is written before anything is frozen, so that one whose watchdog was killed is found and finished.
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use crate::domain::{Participant, Student, Time, WorkshopName};
 
-use super::{Durability, Journal, Result, sum};
+use super::{Durability, Journal, Result, outbox, sum};
+
+/// The response of an incident that was only told of.
+pub const ALERT: &str = "alert";
 
 /// How far the answer to an incident is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +47,7 @@ pub struct Began<'a> {
     pub student: Student,
     pub participant: Option<Participant>,
     pub workshop: Option<&'a WorkshopName>,
-    /// `stop-seat`, `stop-process`
+    /// `stop-seat`, `stop-process`, or [`ALERT`]
     pub response: &'a str,
     /// JSON
     pub findings: &'a str,
@@ -100,22 +103,14 @@ impl Journal {
             Answered::Done => Durability::Power,
             Answered::Begun | Answered::Ended => Durability::Process,
         };
-        self.write(durability, |t| {
-            t.prepare_cached(
-                "update incidents set participant = ?2, workshop = ?3, state = ?4, findings = ?5,
-                   done = ?6, evidence = ?7, latency_us = ?8 where id = ?1",
-            )?
-            .execute(params![
-                incident.id,
-                incident.participant.map(Participant::id),
-                incident.workshop.as_ref().map(WorkshopName::as_str),
-                incident.answered.as_str(),
-                incident.findings,
-                incident.done.join("\n"),
-                incident.evidence,
-                incident.latency_us,
-            ])?;
-            sum::seal(t, &sum::INCIDENTS, "id = ?1", [incident.id])
+        self.write(durability, |t| update(t, incident))
+    }
+
+    /// The same, and the admin is told of it: a crash leaves both written down, or none.
+    pub fn tell_incident(&self, incident: &Incident, subject: &str, body: &str) -> Result<()> {
+        self.write(Durability::Power, |t| {
+            update(t, incident)?;
+            outbox::queue(t, subject, body, Time::now())
         })
     }
 
@@ -138,6 +133,23 @@ impl Journal {
         self.some_incidents("where state <> 'done' and ?1 order by id", 1)
     }
 
+    /// Those that were told of at that time or later, oldest first.
+    pub fn alerts_since(&self, since: Time) -> Result<Vec<Incident>> {
+        let tail = format!("where response = '{ALERT}' and at >= ?1 order by id");
+        self.some_incidents(&tail, since.0)
+    }
+
+    /// How many of the student's were told of since then with evidence.
+    pub fn alerts_kept(&self, student: Student, since: Time) -> Result<u32> {
+        Ok(self
+            .lock()
+            .prepare_cached(
+                "select count(*) from incidents
+                   where response = ?1 and student = ?2 and at >= ?3 and evidence is not null",
+            )?
+            .query_row(params![ALERT, student.number(), since.0], |row| row.get(0))?)
+    }
+
     /// Removes the incidents that were over before that time; gives their evidence.
     pub fn forget_incidents(&self, before: Time) -> Result<Vec<String>> {
         self.write(Durability::Process, |t| {
@@ -157,6 +169,24 @@ impl Journal {
         let all: Vec<Option<Incident>> = rows.collect::<rusqlite::Result<_>>()?;
         Ok(all.into_iter().flatten().collect())
     }
+}
+
+fn update(t: &Transaction<'_>, incident: &Incident) -> Result<()> {
+    t.prepare_cached(
+        "update incidents set participant = ?2, workshop = ?3, state = ?4, findings = ?5,
+           done = ?6, evidence = ?7, latency_us = ?8 where id = ?1",
+    )?
+    .execute(params![
+        incident.id,
+        incident.participant.map(Participant::id),
+        incident.workshop.as_ref().map(WorkshopName::as_str),
+        incident.answered.as_str(),
+        incident.findings,
+        incident.done.join("\n"),
+        incident.evidence,
+        incident.latency_us,
+    ])?;
+    sum::seal(t, &sum::INCIDENTS, "id = ?1", [incident.id])
 }
 
 fn incident(row: &Row<'_>) -> rusqlite::Result<Option<Incident>> {

@@ -1,6 +1,6 @@
 //! Mail to the admin that is still to be sent. It is queued with what it tells of, and so never lost.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Transaction, params};
 
 use crate::domain::Time;
 
@@ -35,7 +35,7 @@ impl Journal {
 
     /// Queues one mail.
     pub fn write_letter(&self, subject: &str, body: &str, now: Time) -> Result<()> {
-        self.write(Durability::Power, |t| put(t, subject, body, now))
+        self.write(Durability::Power, |t| queue(t, subject, body, now))
     }
 
     pub fn letter_sent(&self, id: i64) -> Result<()> {
@@ -56,7 +56,8 @@ impl Journal {
     }
 }
 
-pub(super) fn put(t: &Connection, subject: &str, body: &str, now: Time) -> Result<()> {
+/// As part of what it tells of.
+pub(super) fn queue(t: &Transaction<'_>, subject: &str, body: &str, now: Time) -> Result<()> {
     t.execute(
         "insert into outbox (at, subject, body, sum) values (?1, ?2, ?3, 0)",
         params![now.0, subject, body],

@@ -1,6 +1,6 @@
 //! What is kept of processes before they are ended, so that a stop can be explained, and undone when
 //! it was wrong. Gathered while they are frozen; their programs are read and copied afterwards, from
-//! handles that keep them.
+//! handles that keep them. Of an alert less is kept, of processes that go on.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -18,16 +18,34 @@ use super::program::Program;
 use crate::domain::{Participant, Student, Time, WorkshopName};
 use crate::safefs::{self, Dir};
 
-/// Processes that are described in full, those that were found first.
-const DESCRIBED: usize = 48;
+/// How much is kept of one incident.
+#[derive(Debug, Clone, Copy)]
+pub struct Extent {
+    /// Processes that are described in full, those that were found first.
+    described: usize,
+    /// Different programs whose beginnings are copied.
+    programs: usize,
+    /// Bytes of a program that its sum is taken over; what is behind them is told.
+    summed: u64,
+}
+
+pub const OF_A_STOP: Extent = Extent {
+    described: 48,
+    programs: 8,
+    summed: 256 << 20,
+};
+/// There may be another one for each rule and hour.
+pub const OF_AN_ALERT: Extent = Extent {
+    described: 8,
+    programs: 1,
+    summed: 64 << 20,
+};
+
 const MOST_FILES: usize = 64;
 const MOST_NAMES: usize = 200;
 const LONGEST: usize = 256;
-/// Different programs that are kept of one incident, and bytes of each.
-const PROGRAMS: usize = 8;
+/// Bytes of each program that are kept.
 const COPIED: u64 = 8 << 20;
-/// Bytes of a program that its sum is taken over; what is behind them is told.
-const SUMMED: u64 = 256 << 20;
 
 /// Everything about one incident, to be read by people and forwarded.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -74,10 +92,11 @@ pub struct Kept {
 pub struct Gathered {
     pub report: Report,
     programs: Vec<Program>,
+    summed: u64,
 }
 
-/// Describes the processes of these pids. They should not be running meanwhile.
-pub fn gather(proc: &Proc, pids: &[u32], mut report: Report) -> Gathered {
+/// Describes the processes of these pids. Those that are to be ended should not be running meanwhile.
+pub fn gather(proc: &Proc, pids: &[u32], mut report: Report, extent: Extent) -> Gathered {
     report.processes = pids.len();
     let found: Vec<ProcessId> = report
         .findings
@@ -86,25 +105,34 @@ pub fn gather(proc: &Proc, pids: &[u32], mut report: Report) -> Gathered {
         .collect();
     let is_found = |pid: &&u32| found.iter().any(|id| id.pid == **pid);
     let (first, rest): (Vec<u32>, Vec<u32>) = pids.iter().partition(is_found);
-    let mut programs = Programs::default();
-    for pid in first.into_iter().chain(rest).take(DESCRIBED) {
+    let mut programs = Programs::new(extent.programs);
+    for pid in first.into_iter().chain(rest).take(extent.described) {
         report.described.extend(describe(proc, pid, &mut programs));
     }
     report.ancestors = ancestors(proc, &report.described);
     Gathered {
         report,
         programs: programs.open,
+        summed: extent.summed,
     }
 }
 
-#[derive(Default)]
 struct Programs {
+    most: usize,
     open: Vec<Program>,
     /// By device and inode.
     known: HashMap<(u64, u64), usize>,
 }
 
 impl Programs {
+    fn new(most: usize) -> Programs {
+        Programs {
+            most,
+            open: Vec::new(),
+            known: HashMap::new(),
+        }
+    }
+
     fn add(&mut self, proc: &Proc, pid: u32) -> Option<usize> {
         let program = Program::open(proc, pid)?;
         let stat = fstat(&program.file).ok()?;
@@ -112,7 +140,7 @@ impl Programs {
         if let Some(known) = self.known.get(&key) {
             return Some(*known);
         }
-        if self.open.len() == PROGRAMS {
+        if self.open.len() == self.most {
             return None;
         }
         self.known.insert(key, self.open.len());
@@ -208,7 +236,7 @@ impl Gathered {
         let name = name(self.report.incident);
         let dir = Dir::open_root(below)?.make_dir(name.as_ref(), 0o700)?;
         for (number, program) in self.programs.into_iter().enumerate() {
-            let (mut kept, start) = read(program);
+            let (mut kept, start) = read(program, self.summed);
             let copy = format!("program-{number}");
             if !start.is_empty() && dir.write(copy.as_ref(), &start, 0o400).is_ok() {
                 kept.copy = Some(copy);
@@ -222,7 +250,7 @@ impl Gathered {
 }
 
 /// Its sum and its beginning, in one go: they fit each other whatever somebody writes meanwhile.
-fn read(mut program: Program) -> (Kept, Vec<u8>) {
+fn read(mut program: Program, summed: u64) -> (Kept, Vec<u8>) {
     let size = fstat(&program.file).map_or(0, |stat| u64::try_from(stat.st_size).unwrap_or(0));
     let (mut sum, mut start, mut total) = (Sha256::new(), Vec::new(), 0u64);
     let mut bytes = vec![0; 64 << 10];
@@ -230,7 +258,7 @@ fn read(mut program: Program) -> (Kept, Vec<u8>) {
         let Ok(length) = program.file.read(&mut bytes) else {
             break false;
         };
-        if length == 0 || total >= SUMMED {
+        if length == 0 || total >= summed {
             break true;
         }
         sum.update(&bytes[..length]);

@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{AtFlags, StatxFlags, fstat, statx};
 use rustix::io::read;
 
+use super::mounts;
 use super::process::is_loader;
 use super::procfs::{MOST_ARGV, Proc};
 
@@ -79,8 +80,9 @@ impl Programs {
         }
     }
 
-    /// None when its program is not root's or loads any other, or cannot be seen. What it calls itself is for the next
-    /// sample: at its start that is its file's name, a link's to it, or its script's.
+    /// None when its program is not root's or loads any other, or cannot be seen. What it calls
+    /// itself is for the next sample: at its start that is its file's name, a link's to it, or its
+    /// script's.
     fn glimpse(&mut self, proc: &Proc, pid: u32, cmdline: &OwnedFd) -> Option<Glimpse<'_>> {
         let file = roots(proc, self.path(pid, "exe"))?;
         if !self.names.contains_key(&file) {
@@ -114,7 +116,7 @@ impl Programs {
 }
 
 fn roots(proc: &Proc, exe: &str) -> Option<File> {
-    let wanted = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
+    let wanted = StatxFlags::BASIC_STATS | mounts::MOUNT;
     let stat = statx(proc, exe, AtFlags::STATX_DONT_SYNC, wanted).ok()?;
     let file = (
         stat.stx_mnt_id,
@@ -124,7 +126,7 @@ fn roots(proc: &Proc, exe: &str) -> Option<File> {
         stat.stx_ctime.tv_sec,
         stat.stx_ctime.tv_nsec,
     );
-    (stat.stx_uid == 0).then_some(file)
+    (stat.stx_uid == 0 && proc.is_hosts_word(exe, &stat)).then_some(file)
 }
 
 #[cfg(test)]

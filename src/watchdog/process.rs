@@ -53,7 +53,7 @@ pub struct Exe {
     pub path: Option<PathBuf>,
     /// No name leads to it any more; so it is with every memfd.
     pub deleted: bool,
-    /// The uid that owns the file.
+    /// The uid that owns the file; None where only a file system says root whose word does not count.
     pub owner: Option<u32>,
     /// Hex; None until somebody has asked for it.
     pub sha256: Option<String>,

@@ -1,7 +1,9 @@
 //! The end of what is certain: frozen, described, killed until none is left, and the seat handed to
-//! the engine to be cleaned. Each answer can be taken up where a killed watchdog left it.
+//! the engine to be cleaned; and the telling of what is suspicious, with evidence, but untouched. Each
+//! answer can be taken up where a killed watchdog left it.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,7 +20,7 @@ use super::snapshot::Seat;
 use crate::adapters::accounts_linux::{StudentUids, Suspect};
 use crate::domain::{self, Action, Participant, Student, StudentRange, Time, Verb, quoted};
 use crate::intake::spool::{Record, Route, Spool};
-use crate::journal::{Answered, Began, Incident, Journal};
+use crate::journal::{ALERT, Answered, Began, Incident, Journal};
 use crate::ports::{Fault, Hub, Progress};
 
 /// How long killed processes may take to go before it is tried again.
@@ -26,6 +28,9 @@ const END_LIMIT: Duration = Duration::from_secs(5);
 const END_TRIES: u32 = 60;
 /// Times that what still moves is stopped once more; then it is killed as it is.
 const MOST_ROUNDS: u32 = 3;
+/// Of so many alerts of a student in a day evidence is kept: students can cause many, and large ones.
+const MOST_KEPT: u32 = 8;
+const DAY_MS: i64 = 86_400_000;
 /// The hub's own stop is only the first; PURGE has one that goes on until it is true.
 const HUB_LIMIT: Duration = Duration::from_secs(20);
 
@@ -130,7 +135,10 @@ impl Hands {
                 _ => self.freeze(&proc, suspect, incident),
             };
             let report = report(incident, findings);
-            (evidence::gather(&proc, &pids, report), cages)
+            (
+                evidence::gather(&proc, &pids, report, evidence::OF_A_STOP),
+                cages,
+            )
         });
         suspect.kill();
         let count = gathered.as_ref().map_or(0, |(g, _)| g.report.processes);
@@ -145,6 +153,7 @@ impl Hands {
             cages.iter().for_each(Cage::thaw);
             self.keep(gathered, incident);
         }
+        self.note(incident);
     }
 
     /// All that the account reaches at once, and the groups that are the student's alone, which
@@ -198,7 +207,6 @@ impl Hands {
                 incident.done.push(line);
             }
         }
-        self.note(incident);
     }
 
     /// The hub's server, the seat, the participant, the admin.
@@ -225,10 +233,10 @@ impl Hands {
         if incident.answered == Answered::Ended {
             incident.answered = Answered::Done;
         }
-        self.note(incident);
         let did = incident.done.join("; ");
         tracing::warn!("incident {}: {why}; {did}", incident.id);
         self.tell(
+            incident,
             &format!("STOPPED {}: {why}", student.account()),
             &letter(incident, &why),
         );
@@ -280,10 +288,70 @@ impl Hands {
             .map_err(|refusal| refusal.line)
     }
 
-    pub fn tell(&self, subject: &str, body: &str) {
-        if let Err(e) = self.journal.write_letter(subject, body, Time::now()) {
+    /// Writes the incident down together with the admin's mail about it: no crash is between them.
+    fn tell(&self, incident: &Incident, subject: &str, body: &str) {
+        let told = match incident.id {
+            0 => self.journal.write_letter(subject, body, Time::now()),
+            _ => self.journal.tell_incident(incident, subject, body),
+        };
+        if let Err(e) = told {
             tracing::error!("the admin is not told of it ({subject}): {e}");
         }
+    }
+
+    /// Tells of what nothing is done about.
+    pub fn alert(&self, mut case: Case) {
+        if let Some(seat) = self.seat_when_seen(&case) {
+            case.seat = Some(seat);
+        }
+        self.tell_of(self.begin(&case, Response::Alert), &case.findings);
+    }
+
+    /// The watching asks for seats only now and then. None when whoever has it came later.
+    fn seat_when_seen(&self, case: &Case) -> Option<Seat> {
+        let seat = (self.seats)().ok()?.remove(&case.student)?;
+        let ago = i64::try_from(case.seen.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let seen = Time(Time::now().0.saturating_sub(ago));
+        seat.since.is_none_or(|since| since <= seen).then_some(seat)
+    }
+
+    fn tell_of(&self, mut incident: Incident, findings: &[Finding]) {
+        incident.done = vec!["told; nothing was stopped".to_owned()];
+        match self.without_evidence(&incident) {
+            Some(why) => incident.done.push(format!("no evidence was kept: {why}")),
+            None => self.look_on(&mut incident, findings),
+        }
+        incident.answered = Answered::Done;
+        let (subject, body) = warning(&incident, findings);
+        self.tell(&incident, &subject, &body);
+    }
+
+    fn without_evidence(&self, incident: &Incident) -> Option<String> {
+        let student = incident.student;
+        if incident.id == 0 {
+            return Some("the journal does not take it".to_owned());
+        }
+        if self.is_somebody_elses(incident) {
+            return Some("the seat was given to somebody else meanwhile".to_owned());
+        }
+        let day = Time(incident.at.0 - DAY_MS);
+        let kept = self.journal.alerts_kept(student, day).unwrap_or(0);
+        (kept >= MOST_KEPT).then(|| {
+            let account = student.account();
+            format!("there is some of {kept} alerts of {account} within a day")
+        })
+    }
+
+    /// Nobody is stopped for it: what is described may be gone, or change meanwhile.
+    fn look_on(&self, incident: &mut Incident, findings: &[Finding]) {
+        let pids = self.uids.suspect(incident.student).map(|who| who.pids());
+        let (Ok(proc), Some(Ok(pids))) = (Proc::open(), pids) else {
+            let line = "no evidence was kept: the processes cannot be listed";
+            return incident.done.push(line.to_owned());
+        };
+        let report = report(incident, findings);
+        let gathered = evidence::gather(&proc, &pids, report, evidence::OF_AN_ALERT);
+        self.keep(gathered, incident);
     }
 
     /// Ends the processes that were found, if they are still what they were.
@@ -297,7 +365,7 @@ impl Hands {
         let report = report(&incident, &case.findings);
         let gathered = Proc::open()
             .ok()
-            .map(|proc| evidence::gather(&proc, &pids, report));
+            .map(|proc| evidence::gather(&proc, &pids, report, evidence::OF_A_STOP));
         let killed = ids
             .iter()
             .filter(|id| suspect.kill_one(id.pid, id.start))
@@ -306,16 +374,23 @@ impl Hands {
         incident.latency_us = Some(us);
         self.counters.stopped(Response::StopProcess, us);
         incident.done.push(format!("killed {killed} processes"));
-        incident.answered = Answered::Done;
+        incident.answered = Answered::Ended;
         if let Some(gathered) = gathered {
             self.keep(gathered, &mut incident);
         }
         self.note(&incident);
-        let why = why(&case.findings);
-        tracing::warn!("incident {}: {why}; killed {killed} processes", incident.id);
+        self.tell_of_stopped(&mut incident, &case.findings);
+    }
+
+    fn tell_of_stopped(&self, incident: &mut Incident, findings: &[Finding]) {
+        let why = why(findings);
+        let did = incident.done.join("; ");
+        tracing::warn!("incident {}: {why}; {did}", incident.id);
+        incident.answered = Answered::Done;
         self.tell(
-            &format!("STOPPED processes of {}: {why}", case.student.account()),
-            &letter(&incident, &why),
+            incident,
+            &format!("STOPPED processes of {}: {why}", incident.student.account()),
+            &letter(incident, &why),
         );
     }
 
@@ -323,6 +398,9 @@ impl Hands {
     pub fn take_up(&self, incident: Incident) {
         let findings: Vec<Finding> = serde_json::from_str(&incident.findings).unwrap_or_default();
         let mut incident = incident;
+        if incident.response == ALERT {
+            return self.tell_of(incident, &findings);
+        }
         if self.is_somebody_elses(&incident) {
             // Whoever gave the seat away ended what was frozen.
             incident.answered = Answered::Done;
@@ -355,11 +433,10 @@ impl Hands {
         if incident.response == name(Response::StopSeat) {
             self.clean(&mut incident, &findings);
         } else {
-            incident.answered = Answered::Done;
             incident
                 .done
                 .push("its watchdog ended before it was done".to_owned());
-            self.note(&incident);
+            self.tell_of_stopped(&mut incident, &findings);
         }
     }
 }
@@ -371,7 +448,10 @@ impl Hands {
             return false;
         };
         let seat = seats.get(&incident.student);
-        seat.is_some_and(|seat| seat.taken && seat.participant != incident.participant)
+        seat.is_some_and(|seat| {
+            let who = seat.participant.filter(|who| !who.is_nobody());
+            seat.taken && who != incident.participant
+        })
     }
 }
 
@@ -386,7 +466,7 @@ fn is_moving(proc: &Proc, pid: u32) -> bool {
 pub fn name(response: Response) -> &'static str {
     match response {
         Response::Log => "log",
-        Response::Alert => "alert",
+        Response::Alert => ALERT,
         Response::StopProcess => "stop-process",
         Response::StopSeat => "stop-seat",
     }
@@ -453,4 +533,40 @@ fn letter(incident: &Incident, why: &str) -> String {
             .collect::<Vec<_>>()
             .join("\n          "),
     )
+}
+
+/// Subject and text.
+fn warning(incident: &Incident, findings: &[Finding]) -> (String, String) {
+    let mut body = String::new();
+    for finding in findings {
+        let seen: Vec<String> = finding.evidence.iter().map(|fact| one_line(fact)).collect();
+        let _ = write!(
+            body,
+            "{}\n\
+             rule      {} ({}, score {})\n\
+             seen      {}\n\
+             \n",
+            one_line(&finding.sentence),
+            finding.rule,
+            finding.level,
+            finding.score,
+            seen.join("\n          "),
+        );
+    }
+    let workshop = match &incident.workshop {
+        Some(workshop) => workshop.as_str(),
+        None => "WKSHP-...",
+    };
+    body.push_str("Nothing was done about it.\n");
+    if incident.id != 0 {
+        let _ = writeln!(body, "look      wod watchdog show {}", incident.id);
+    }
+    for finding in findings {
+        let rule = finding.rule;
+        let _ = writeln!(
+            body,
+            "allow     wod watchdog allow {rule} --workshop {workshop} --comment WHY"
+        );
+    }
+    (format!("SUSPICIOUS: {}", why(findings)), body)
 }

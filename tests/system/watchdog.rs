@@ -1,6 +1,10 @@
 //! `wod watchdog` with real processes under real student accounts, among all of this machine's
 //! processes: what is stopped, how soon, and what is never touched.
 
+#[path = "watchdog/alerts.rs"]
+mod alerts;
+#[path = "watchdog/claimed.rs"]
+mod claimed;
 #[path = "watchdog/evasions.rs"]
 mod evasions;
 #[path = "watchdog/evidence.rs"]

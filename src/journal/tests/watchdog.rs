@@ -84,6 +84,64 @@ fn an_incident_is_found_again_until_all_is_done() {
     assert_eq!(check(&path).unwrap(), []);
 }
 
+/// A begun alert of student12.
+fn alert(journal: &Journal, at: i64) -> Incident {
+    let began = Began {
+        at: Time(at),
+        student: Student::new(12).unwrap(),
+        participant: None,
+        workshop: None,
+        response: ALERT,
+        findings: "[]",
+    };
+    let id = journal.begin_incident(&began).unwrap();
+    journal.incident(id).unwrap().unwrap()
+}
+
+#[test]
+fn an_incident_and_its_mail_are_written_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal.db");
+    let journal = Journal::open(&path).unwrap();
+    let mut incident = alert(&journal, 50);
+    incident.answered = Answered::Done;
+    let beside = rusqlite::Connection::open(&path).unwrap();
+    let refuse = "create trigger no before insert on outbox begin select raise(abort, 'no'); end";
+    beside.execute_batch(refuse).unwrap();
+    assert!(journal.tell_incident(&incident, "a", "b").is_err());
+    assert_eq!(journal.open_incidents().unwrap().len(), 1);
+    beside.execute_batch("drop trigger no").unwrap();
+    journal.tell_incident(&incident, "a", "b").unwrap();
+    assert_eq!(journal.open_incidents().unwrap(), []);
+    assert_eq!(journal.letters().unwrap().len(), 1);
+    assert_eq!(check(&path).unwrap(), []);
+}
+
+#[test]
+fn alerts_are_found_by_their_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open(&dir.path().join("journal.db")).unwrap();
+    let mut all: Vec<Incident> = [50, 60, 70].map(|at| alert(&journal, at)).into();
+    all[1].evidence = Some("incident-2".to_owned());
+    all[1].answered = Answered::Done;
+    journal.note_incident(&all[1]).unwrap();
+    assert_eq!(journal.alerts_since(Time(60)).unwrap(), all[1..]);
+    let kept = |student, at| {
+        let student = Student::new(student).unwrap();
+        journal.alerts_kept(student, Time(at)).unwrap()
+    };
+    assert_eq!(
+        (kept(12, 0), kept(12, 60), kept(12, 61), kept(13, 0)),
+        (1, 1, 0, 0)
+    );
+    assert_eq!(journal.forget_incidents(Time(99)).unwrap(), ["incident-2"]);
+    assert_eq!(
+        journal.incidents(9).unwrap().len(),
+        2,
+        "those are still open"
+    );
+}
+
 #[test]
 fn allowances_and_bans_are_replaced_and_lifted() {
     let dir = tempfile::tempdir().unwrap();

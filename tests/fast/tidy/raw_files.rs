@@ -124,6 +124,10 @@ pub const RAW_FILES: &[(&str, &str)] = &[
     ),
     ("src/watchdog/connector.rs", "reads /proc/net/netlink"),
     ("src/watchdog/glimpse.rs", "reads /proc"),
+    (
+        "src/watchdog/mounts.rs",
+        "reads /proc, and asks what a handle on a program is",
+    ),
     ("src/watchdog/procfs.rs", "reads /proc"),
     (
         "src/watchdog/program.rs",

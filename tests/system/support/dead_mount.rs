@@ -1,5 +1,5 @@
 //! A FUSE file system with one program in it that answers until it is told not to: from then on
-//! whoever asks it anything waits.
+//! whoever asks it anything waits. It may say that its files are root's.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -12,9 +12,17 @@ use std::thread::JoinHandle;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-/// The name of its one program.
-const PROGRAM: &[u8] = b"xmrig\0";
 const ROOT: u64 = 1;
+
+/// Who it says its files belong to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    Owner,
+    /// And lets root look in, as `user_allow_other` in /etc/fuse.conf has it.
+    Root,
+    /// Root is not let in.
+    RootUnseen,
+}
 
 pub struct DeadMount {
     at: PathBuf,
@@ -25,23 +33,43 @@ pub struct DeadMount {
 }
 
 impl DeadMount {
-    /// As that uid would have it mounted. None where there is no FUSE.
+    /// As that uid would have it mounted, with an `xmrig`. None where there is no FUSE.
     pub fn new(at: &Path, uid: u32, program: &[u8]) -> Option<DeadMount> {
+        DeadMount::claiming(at, uid, "xmrig", program, Claim::Owner)
+    }
+
+    /// With one program of that name.
+    pub fn claiming(
+        at: &Path,
+        uid: u32,
+        name: &str,
+        program: &[u8],
+        claim: Claim,
+    ) -> Option<DeadMount> {
         let device = File::options()
             .read(true)
             .write(true)
             .open("/dev/fuse")
             .ok()?;
         let fd = device.as_raw_fd();
-        let data = format!("fd={fd},rootmode=40000,user_id={uid},group_id={uid}");
+        let others = match claim {
+            Claim::Root => ",allow_other",
+            Claim::Owner | Claim::RootUnseen => "",
+        };
+        let data = format!("fd={fd},rootmode=40000,user_id={uid},group_id={uid}{others}");
         let options = Some(data.as_str());
-        mount(Some("x"), at, Some("fuse.x"), MsFlags::empty(), options).ok()?;
+        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+        mount(Some("x"), at, Some("fuse.x"), flags, options).ok()?;
         let device = Arc::new(device);
         let is_dead = Arc::new(AtomicBool::new(false));
         let server = Server {
             device: Arc::clone(&device),
             is_dead: Arc::clone(&is_dead),
-            uid,
+            owner: match claim {
+                Claim::Owner => uid,
+                Claim::Root | Claim::RootUnseen => 0,
+            },
+            name: [name.as_bytes(), b"\0"].concat(),
             program: program.to_owned(),
         };
         let server = Some(std::thread::spawn(move || server.serve()));
@@ -71,7 +99,8 @@ impl Drop for DeadMount {
 struct Server {
     device: Arc<File>,
     is_dead: Arc<AtomicBool>,
-    uid: u32,
+    owner: u32,
+    name: Vec<u8>,
     program: Vec<u8>,
 }
 
@@ -109,12 +138,13 @@ impl Server {
         const ENOSYS: i32 = 38;
         let (what, node, body) = (small(request, 4), number(request, 16), &request[40..]);
         let answer = match what {
-            // LOOKUP, GETATTR, OPEN and OPENDIR, READ, INIT
-            1 if body == PROGRAM => Ok(self.entry()),
+            // LOOKUP, GETATTR, OPEN and OPENDIR, READ, STATFS, INIT
+            1 if body == self.name => Ok(self.entry()),
             1 => Err(ENOENT),
             3 => Ok([vec![0; 16], self.attributes(node)].concat()),
             14 | 27 => Ok(vec![0; 16]),
             15 => Ok(self.part(number(body, 8), small(body, 16))),
+            17 => Ok(room()),
             26 => Ok(greeting()),
             // FORGET, INTERRUPT, BATCH_FORGET want none.
             2 | 36 | 42 => return,
@@ -149,7 +179,7 @@ impl Server {
             .iter()
             .flat_map(|field| field.to_ne_bytes())
             .collect();
-        let fields = [0, 0, 0, mode, 1, self.uid, self.uid, 0, 4096, 0];
+        let fields = [0, 0, 0, mode, 1, self.owner, self.owner, 0, 4096, 0];
         bytes.extend(fields.iter().flat_map(|field| field.to_ne_bytes()));
         bytes
     }
@@ -159,6 +189,18 @@ impl Server {
         let end = (from + length as usize).min(self.program.len());
         self.program[from..end].to_vec()
     }
+}
+
+/// `struct fuse_kstatfs`: nothing of anything, names of 255 bytes.
+fn room() -> Vec<u8> {
+    let mut bytes = vec![0; 40];
+    bytes.extend(
+        [4096u32, 255, 4096]
+            .iter()
+            .flat_map(|field| field.to_ne_bytes()),
+    );
+    bytes.resize(80, 0);
+    bytes
 }
 
 /// `struct fuse_init_out` of version 7.31.

@@ -221,7 +221,7 @@ impl Watched {
             // One look at /proc may miss what forks meanwhile.
             let is_gone = || self.alive(uid) == 0;
             let took = since.elapsed();
-            let is_known = || self.incidents().iter().any(|i| i["student"] == student);
+            let is_known = || self.stops().iter().any(|i| i["student"] == student);
             (is_gone() && is_known() && is_gone()).then_some(took)
         })
     }
@@ -234,10 +234,17 @@ impl Watched {
             .collect()
     }
 
-    /// Waits for an incident of the student that is over.
+    /// Those incidents for which something was stopped.
+    pub fn stops(&self) -> Vec<Value> {
+        let mut all = self.incidents();
+        all.retain(|incident| incident["response"] != "alert");
+        all
+    }
+
+    /// Waits for a stop of the student's that is over.
     pub fn incident(&self, student: u32) -> Value {
         wait_for(30, "incident", || {
-            let all = self.incidents();
+            let all = self.stops();
             all.into_iter()
                 .find(|i| i["student"] == student && i["state"] == "done")
         })

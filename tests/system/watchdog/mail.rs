@@ -79,7 +79,7 @@ fn an_alert_comes_once_and_is_kept_until_somebody_takes_it() {
                 "rule      name (certain, score 100)",
                 "called `xmrig`",
                 "Nothing was done about it",
-                "wod watchdog allow name --workshop",
+                "wod watchdog allow name --workshop WKSHP-Shell101",
             ] {
                 assert!(
                     mail.replace("=\n", "").replace("\n ", " ").contains(part),
@@ -90,6 +90,23 @@ fn an_alert_comes_once_and_is_kept_until_somebody_takes_it() {
                 !mail.contains('\u{1b}') && !mail.contains("\nBcc:"),
                 "{mail}"
             );
+            // The command of the mail, as it stands there.
+            let (_, id) = mail.split_once("look      wod watchdog show ").unwrap();
+            let id = id.lines().next().unwrap().trim();
+            let shown = backend.wod(&["watchdog", "show", id]);
+            let shown = String::from_utf8(shown.stdout).unwrap();
+            let program = home(student).join("xmrig");
+            for part in [
+                format!("Incident {id} at "),
+                format!("seat         student{student}"),
+                format!("participant  {}", 813 + student),
+                "answer       alert, done".to_owned(),
+                "done         told; nothing was stopped".to_owned(),
+                format!("xmrig ({})", program.display()),
+                "program 0: ".to_owned(),
+            ] {
+                assert!(shown.contains(&part), "{part}: {shown}");
+            }
         }
         // It goes on, and there is another one of it.
         let fourth = run(12, "more/xmrig", &["idle"]);
@@ -108,7 +125,13 @@ fn an_alert_comes_once_and_is_kept_until_somebody_takes_it() {
         assert_eq!(about.len(), 1);
         let listed = backend.wod(&["watchdog", "list", "--json"]);
         let listed = String::from_utf8(listed.stdout).unwrap();
-        let incident: serde_json::Value = serde_json::from_str(listed.trim()).unwrap();
+        let all = listed
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let stops: Vec<_> = all.filter(|i| i["response"] != "alert").collect();
+        let [incident] = &stops[..] else {
+            panic!("{listed}");
+        };
         let id = &incident["id"];
         for part in [
             format!("wod watchdog show {id}"),

@@ -108,7 +108,7 @@ fn look_once(seed: u64) {
     assert!(watched.wod(&["watchdog", "--once"]).status.success());
 
     let seats: BTreeSet<u32> = watched
-        .incidents()
+        .stops()
         .iter()
         .map(|incident| incident["student"].as_u64().unwrap() as u32)
         .collect();
