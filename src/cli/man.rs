@@ -1,4 +1,5 @@
-//! The man page: one for all commands, made from the definitions that the help is made from.
+//! The man page: one for all commands, made from the definitions that the help is made from. Not by
+//! clap_mangen: it makes a page for each command, and flows tables and examples into text.
 
 use std::fmt::Write as _;
 
