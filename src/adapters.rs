@@ -1,4 +1,4 @@
-//! The outside world: each port's real implementation and its embedded one.
+//! The outside world: what stands behind the ports.
 
 pub mod accounts_linux;
 pub mod accounts_sandbox;

@@ -1,6 +1,6 @@
 //! What the engine needs of the outside world, as small traits, and the one kind of fault they share.
 //!
-//! Each trait has a real implementation and an embedded one in `adapters`; the engine sees only this file.
+//! Their implementations are in `adapters`; the engine sees only this file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

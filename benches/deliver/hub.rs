@@ -9,9 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
-use super::support::backend::{Backend, HUB, Options, SHARE, token};
+use super::support::backend::{Backend, HUB, Options, SHARE, hub_users};
 use super::support::{sh, wait_for};
 use super::{Figures, WANTED, deliver};
 
@@ -35,7 +33,7 @@ pub fn run(figures: &mut Figures) {
     let first = deliver(&[]);
     let at_hub = relay.waited();
     assert_eq!(first.changed, 2, "accounts and hub users");
-    assert_eq!(users(), WANTED as usize);
+    assert_eq!(hub_users().len(), WANTED as usize);
     figures.push(("deliver2000_hub_s", first.seconds));
     figures.push(("deliver2000_hub_own_s", first.seconds - at_hub));
     let mut again: Vec<(f64, f64)> = Vec::new();
@@ -51,7 +49,7 @@ pub fn run(figures: &mut Figures) {
 
     let fewer = deliver(&["-e", &format!("WODUSERMAX={LEFT}")]);
     let at_hub = relay.waited();
-    assert_eq!(users(), LEFT as usize);
+    assert_eq!(hub_users().len(), LEFT as usize);
     figures.push(("deliver2000_hub_away_s", fewer.seconds));
     figures.push(("deliver2000_hub_away_own_s", fewer.seconds - at_hub));
 }
@@ -89,24 +87,6 @@ impl Drop for Hub {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
-    }
-}
-
-/// How many users the hub has, page by page.
-fn users() -> usize {
-    let mut count = 0;
-    loop {
-        let text = ureq::get(format!("{HUB}/hub/api/users?offset={count}&limit=200"))
-            .header("authorization", format!("token {}", token()))
-            .call()
-            .unwrap()
-            .body_mut()
-            .read_to_string()
-            .unwrap();
-        match serde_json::from_str::<Vec<Value>>(&text).unwrap().len() {
-            0 => return count,
-            more => count += more,
-        }
     }
 }
 

@@ -287,15 +287,6 @@ impl Journal {
         self.has_forgotten();
         Ok(())
     }
-
-    /// How many actions are not over yet.
-    pub fn open_count(&self) -> Result<i64> {
-        Ok(self
-            .lock()
-            .query_row("select count(*) from actions where open", [], |row| {
-                row.get(0)
-            })?)
-    }
 }
 
 const SELECT: &str = "select id, accepted, action, first, last, route from actions";

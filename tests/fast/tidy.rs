@@ -125,7 +125,12 @@ fn starts_no_process(source: &Source) -> Vec<String> {
         "process::Command",
         "Command::new",
         "nix::unistd::fork",
+        "execv",
         "execve",
+        "execveat",
+        "execvp",
+        "execvpe",
+        "fexecve",
         "posix_spawn",
     ];
     let mut wrong = Vec::new();
@@ -152,6 +157,21 @@ fn uses_raw_files(source: &Source) -> Vec<usize> {
         "nix::sys::stat",
     ];
     let mut found: Vec<usize> = direct.iter().flat_map(|word| source.words(word)).collect();
+    // Methods of a path, not of an open file or of a handle of ours, which takes a name.
+    let of_a_path = [
+        ".canonicalize()",
+        ".exists()",
+        ".is_dir()",
+        ".is_file()",
+        ".is_symlink()",
+        ".metadata()",
+        ".read_dir()",
+        ".symlink_metadata()",
+        ".try_exists()",
+    ];
+    for method in of_a_path {
+        found.extend(source.words(method));
+    }
     for group in ["std::{", "rustix::{", "tokio::{"] {
         for at in source.words(group) {
             let inside = &source.code[at..];
@@ -433,6 +453,12 @@ fn every_rule_finds_its_bad_example() {
         "use std::process::Command;",
         "use exec::Cmd",
     );
+    bad(
+        starts_no_process,
+        "src/a.rs",
+        "nix::unistd::execv(p, a)?;",
+        "execv outside exec",
+    );
     good(starts_no_process, "src/exec/a.rs", "Command::new(p)");
     good(
         starts_no_process,
@@ -450,6 +476,12 @@ fn every_rule_finds_its_bad_example() {
         "src/a.rs",
         "use std::{io, fs::File};",
         "RAW_FILES",
+    );
+    bad(
+        goes_through_safefs,
+        "src/content/a.rs",
+        "if path\n    .exists() {}",
+        "src/content/a.rs:2: files by name",
     );
     good(goes_through_safefs, "src/safefs/a.rs", "use rustix::fs;");
     good(

@@ -3,6 +3,7 @@
 //! before is seen.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -93,10 +94,15 @@ impl State {
             Fault::retry("it cannot be told which seats are in use").because(e)
         };
         if self.journal.is_none() {
-            // Zero bytes: an engine is about to make it, and works on no seat before that.
-            let there = path.metadata().is_ok_and(|there| there.len() > 0);
-            if !there {
-                return Ok(());
+            match path.metadata() {
+                Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+                // An engine is about to make it, and works on no seat before that.
+                Ok(there) if there.len() == 0 => return Ok(()),
+                Ok(_) => {}
+                Err(e) => {
+                    let line = "it cannot be told which seats are in use";
+                    return Err(Fault::retry(line).because(&e));
+                }
             }
             self.journal = Some(Journal::open_beside(path).map_err(|e| fault(&e))?);
         }
@@ -121,4 +127,19 @@ fn uses(journal: &Journal) -> journal::Result<BTreeMap<Student, String>> {
         }
     }
     Ok(uses)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_that_cannot_be_looked_at_frees_no_seat() {
+        let dir = tempfile::tempdir().unwrap();
+        let in_use = |name: &str| Seats::new(dir.path().join(name)).in_use();
+        assert_eq!(in_use("journal.db").unwrap(), BTreeMap::new());
+        std::fs::write(dir.path().join("file"), "").unwrap();
+        assert_eq!(in_use("file").unwrap(), BTreeMap::new(), "of zero bytes");
+        assert!(in_use("file/journal.db").is_err());
+    }
 }

@@ -9,7 +9,7 @@ const FLOORS: [&[&str]; 14] = [
     &["main"],
     &["cli"],
     &["site"],
-    &["engine", "deliver", "watchdog", "web"],
+    &["engine", "deliver", "watchdog"],
     &["adapters"],
     &["lint"],
     &["content"],

@@ -51,6 +51,14 @@ pub const RAW_FILES: &[(&str, &str)] = &[
         "src/cli/demo/place.rs",
         "makes the demo's own directories before there are students",
     ),
+    (
+        "src/cli/lint.rs",
+        "asks what the author names; as whoever runs it",
+    ),
+    (
+        "src/cli/render.rs",
+        "asks whether the author names a file; as whoever runs it",
+    ),
     ("src/cli/status.rs", "counts the spool"),
     (
         "src/cli/vault/edit.rs",
@@ -70,8 +78,20 @@ pub const RAW_FILES: &[(&str, &str)] = &[
         "a recording and a policy, named by the admin; as whoever runs it",
     ),
     (
+        "src/content/variables.rs",
+        "asks for files of the site's configuration",
+    ),
+    (
         "src/deliver/history.rs",
         "makes and lengthens its own files below WODSTATEDIR/private",
+    ),
+    (
+        "src/deliver/students/seats.rs",
+        "asks whether there is a journal",
+    ),
+    (
+        "src/exec.rs",
+        "looks for programs along a PATH of root's own",
     ),
     ("src/exec/end.rs", "reads /proc"),
     ("src/exec/memory.rs", "a file without a name"),
@@ -92,6 +112,11 @@ pub const RAW_FILES: &[(&str, &str)] = &[
     ("src/inventory/files.rs", "reads the site's configuration"),
     ("src/inventory/hosts.rs", "reads the site's configuration"),
     (
+        "src/inventory/settings.rs",
+        "asks for directories of the site's configuration",
+    ),
+    ("src/journal/check.rs", "asks whether there is a journal"),
+    (
         "src/journal/head.rs",
         "writes beside the journal, below WODSTATEDIR/private",
     ),
@@ -104,6 +129,18 @@ pub const RAW_FILES: &[(&str, &str)] = &[
         "reads and moves the journal, below WODSTATEDIR/private",
     ),
     (
+        "src/site.rs",
+        "asks for directories of the site's configuration",
+    ),
+    (
+        "src/site/deliver.rs",
+        "asks where WODSTUDDIR is, not what is in it",
+    ),
+    (
+        "src/site/doctor/backend.rs",
+        "asks whether there is a journal",
+    ),
+    (
         "src/site/doctor/content.rs",
         "reads /proc, and asks the kernel whose a process is",
     ),
@@ -111,12 +148,30 @@ pub const RAW_FILES: &[(&str, &str)] = &[
         "src/site/doctor/host.rs",
         "reads /proc, asks how full file systems are",
     ),
+    (
+        "src/site/doctor/programs.rs",
+        "asks where the hub's proxy is installed",
+    ),
+    (
+        "src/site/ground.rs",
+        "asks whose WODSTUDDIR and WODSTATEDIR are, not what is in them",
+    ),
     ("src/site/host.rs", "reads /etc/os-release"),
     ("src/site/keys.rs", "writes below WODSTATEDIR/private"),
+    (
+        "src/site/lint.rs",
+        "asks for directories that the author names; as whoever runs it",
+    ),
+    (
+        "src/site/private.rs",
+        "asks for a file of the site's configuration",
+    ),
+    ("src/site/scope.rs", "asks for the site's configuration"),
     (
         "src/site/state.rs",
         "makes WODSTATEDIR, which is the engine's own",
     ),
+    ("src/site/students.rs", "asks for directories of workshops"),
     ("src/site/vault.rs", "reads the site's password files"),
     (
         "src/watchdog/cage.rs",

@@ -1,33 +1,8 @@
 //! Users of a real JupyterHub.
 
-use serde_json::Value;
-
 use super::{deliver, proper_accounts};
-use crate::support::backend::{Backend, HUB, Options, SHARE, token};
+use crate::support::backend::{Backend, HUB, Options, SHARE, hub_users, token};
 use crate::support::{on_private_host, sh};
-
-fn users() -> Vec<String> {
-    let mut names = Vec::new();
-    loop {
-        let url = format!("{HUB}/hub/api/users?offset={}&limit=100", names.len());
-        let answer = ureq::get(url)
-            .header("authorization", format!("token {}", token()))
-            .call()
-            .unwrap()
-            .body_mut()
-            .read_to_string()
-            .unwrap();
-        let page: Vec<Value> = serde_json::from_str(&answer).unwrap();
-        if page.is_empty() {
-            names.sort();
-            return names;
-        }
-        names.extend(
-            page.iter()
-                .map(|user| user["name"].as_str().unwrap().to_owned()),
-        );
-    }
-}
 
 #[test]
 fn hub_users_are_those_of_the_range() {
@@ -46,7 +21,7 @@ fn hub_users_are_those_of_the_range() {
             "{}",
             first.said
         );
-        assert_eq!(users().len(), 250);
+        assert_eq!(hub_users().len(), 250);
         deliver(&backend, &[]).changes_nothing();
 
         sh(&format!(
@@ -57,7 +32,7 @@ fn hub_users_are_those_of_the_range() {
         ));
         let run = deliver(&backend, &["-e", "WODUSERMAX=240"]);
         assert_eq!(run.status, 0, "{}", run.said);
-        let names = users();
+        let names = hub_users();
         assert_eq!(names.len(), 241);
         assert!(names.contains(&"student900".to_owned()));
         deliver(&backend, &["-e", "WODUSERMAX=240"]).changes_nothing();
@@ -73,7 +48,7 @@ fn hub_users_are_those_of_the_range() {
             ],
         );
         assert_eq!(clean.status, 0, "{}", clean.said);
-        assert_eq!(users().len(), 42);
+        assert_eq!(hub_users().len(), 42);
 
         backend.stop_hub();
         sh("sed -i /^student230:/d /etc/passwd");
@@ -94,6 +69,6 @@ fn hub_users_are_those_of_the_range() {
         let run = deliver(&backend, &["-e", "WODUSERMIN=210"]);
         assert_eq!(run.status, 0, "{}", run.said);
         assert_eq!(proper_accounts(), 41);
-        assert_eq!(users().len(), 42);
+        assert_eq!(hub_users().len(), 42);
     });
 }

@@ -268,6 +268,28 @@ fn make_site(options: &Options<'_>) -> String {
     text
 }
 
+/// The names of all users that the hub has, page by page.
+pub fn hub_users() -> Vec<String> {
+    let mut names = Vec::new();
+    loop {
+        let url = format!("{HUB}/hub/api/users?offset={}&limit=200", names.len());
+        let text = ureq::get(url)
+            .header("authorization", format!("token {}", token()))
+            .call()
+            .unwrap()
+            .body_mut()
+            .read_to_string()
+            .unwrap();
+        let page: Vec<Value> = serde_json::from_str(&text).unwrap();
+        if page.is_empty() {
+            names.sort();
+            return names;
+        }
+        let of = |user: &Value| user["name"].as_str().unwrap().to_owned();
+        names.extend(page.iter().map(of));
+    }
+}
+
 /// Fixed: a private host has one hub, and nobody else reaches it.
 pub fn token() -> String {
     "0123456789abcdef".repeat(4)
