@@ -66,12 +66,13 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let is_root = rustix::process::geteuid().is_root();
+    let share = share(args)?;
+    is_there(&share, &args.workshop)?;
     if is_root && !args.inside {
         return on_private_host();
     }
     // Whatever ends us, the parts below are dropped, and so ended, first.
     let signals = Signals::note()?;
-    let share = share(args)?;
     let ports = Ports::find(args.port)?;
     let place = match is_root {
         true => place::private_host(&share, ports)?,
@@ -407,6 +408,26 @@ fn share(args: &Args) -> anyhow::Result<PathBuf> {
             "no workshops/ and sys/ were found; run it in a checkout, or name one with --share"
         ),
     }
+}
+
+/// Asked before anything is started.
+fn is_there(share: &Path, asked: &AskedWorkshop) -> anyhow::Result<()> {
+    let all = share.join("workshops");
+    if all.join(asked.name.to_string()).is_dir() {
+        return Ok(());
+    }
+    let entries = std::fs::read_dir(&all)?.flatten();
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| name.starts_with("WKSHP-"))
+        .collect();
+    names.sort_unstable();
+    bail!(
+        "there is no workshop {} in {}; it has {}",
+        asked.name,
+        all.display(),
+        names.join(", ")
+    )
 }
 
 /// A port on loopback that nothing listens on.

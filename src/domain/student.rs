@@ -133,6 +133,13 @@ impl FromStr for StudentRange {
     /// `7` or `7,12`.
     fn from_str(text: &str) -> Result<StudentRange, Invalid> {
         match text.split_once(',') {
+            // What many write, and what a mail never means.
+            None if text.contains('-')
+                && text.split('-').all(|end| end.parse::<Student>().is_ok()) =>
+            {
+                let expected = "expected a comma between the first and the last one, as in 21,30";
+                Err(Invalid::new("student range", text, expected))
+            }
             None => Ok(StudentRange::one(text.parse()?)),
             Some((first, last)) => StudentRange::new(first.parse()?, last.parse()?),
         }

@@ -93,6 +93,21 @@ fn a_full_disk_is_a_failure() {
     }
 }
 
+/// Neither a hub nor a private host is started for a name that is mistyped.
+#[test]
+fn a_demo_of_no_workshop_is_none() {
+    let output = wod(&["demo", "--once", "--workshop", "WKSHP-Nope"]).output();
+    let output = output.unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(
+        told.starts_with("wod: there is no workshop WKSHP-Nope in ")
+            && told.ends_with("; it has WKSHP-API101, WKSHP-Git101, WKSHP-Shell101\n")
+            && told.lines().count() == 1,
+        "{told}"
+    );
+}
+
 /// Of every command, also of those below others, and by troff without a complaint.
 #[test]
 fn the_man_page_is_whole() {
