@@ -360,8 +360,8 @@ fn beginners_mistakes_are_told_in_one_line() {
         let allow = ["watchdog", "allow", "student-cpu", "--comment", "x"];
         one(
             &[&allow[..], &["--workshop", "WKSHP-Nope"]].concat(),
-            1,
-            "there is no workshop WKSHP-Nope; see wod workshops list",
+            0,
+            "there is no workshop WKSHP-Nope yet; see wod workshops list",
         );
         one(
             &["watchdog", "status"],

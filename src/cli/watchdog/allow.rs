@@ -39,10 +39,11 @@ pub struct ListArgs {
 }
 
 pub fn allow(args: &AllowArgs, site: &Site) -> anyhow::Result<Exit> {
-    let workshops = site.shelves()?.list()?.0;
-    if !workshops.iter().any(|one| one.name == args.workshop) {
-        anyhow::bail!(
-            "there is no workshop {}; see wod workshops list",
+    let known = site.shelves().and_then(|shelves| shelves.list());
+    if known.is_ok_and(|(all, _)| all.iter().all(|one| one.name != args.workshop)) {
+        // It may be on its way here; one that is mistyped would stay without any effect.
+        eprintln!(
+            "wod: there is no workshop {} yet; see wod workshops list",
             args.workshop
         );
     }
