@@ -13,6 +13,7 @@ mod glimpse;
 mod hashes;
 mod history;
 mod judge;
+mod letters;
 mod mounts;
 mod pace;
 mod policy;

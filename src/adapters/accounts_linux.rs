@@ -15,6 +15,7 @@ use crate::safefs::Crowd;
 
 mod batch;
 pub mod files;
+mod fuse;
 mod ipc;
 mod leftovers;
 mod machine;

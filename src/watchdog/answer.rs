@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use super::choice::{Case, choose};
 use super::finding::{Finding, Level, Rule};
+use super::letters::one_line;
 use super::policy::{Policy, Response};
 use super::process::ProcessId;
-use super::reap::{Hands, one_line};
+use super::reap::Hands;
 use super::snapshot::Seat;
 use crate::domain::{Student, Time};
 use crate::journal::{ALERT, Incident};

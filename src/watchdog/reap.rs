@@ -3,7 +3,6 @@
 //! answer can be taken up where a killed watchdog left it.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,18 +13,19 @@ use super::choice::Case;
 use super::counters::Counters;
 use super::evidence::{self, Report};
 use super::finding::Finding;
+use super::letters::{letter, warning, why};
 use super::policy::Response;
 use super::procfs::Proc;
 use super::snapshot::Seat;
 use crate::adapters::accounts_linux::{StudentUids, Suspect};
-use crate::domain::{self, Action, Participant, Student, StudentRange, Time, Verb, quoted};
+use crate::domain::{self, Action, Participant, Student, StudentRange, Time, Verb};
 use crate::intake::spool::{Record, Route, Spool};
 use crate::journal::{ALERT, Answered, Began, Incident, Journal};
 use crate::ports::{Fault, Hub, Progress};
 
 /// How long killed processes may take to go before it is tried again.
 const END_LIMIT: Duration = Duration::from_secs(5);
-const END_TRIES: u32 = 60;
+const END_TRIES: u32 = 6;
 /// Times that what still moves is stopped once more; then it is killed as it is.
 const MOST_ROUNDS: u32 = 3;
 /// Of so many alerts of a student in a day evidence is kept: students can cause many, and large ones.
@@ -57,8 +57,37 @@ impl Hands {
         };
         let mut incident = self.begin(case, Response::StopSeat);
         self.stop_all(&suspect, &mut incident, &case.findings, Some(case.seen));
-        ended();
+        if incident.answered == Answered::Ended {
+            ended();
+        }
         self.clean(&mut incident, &case.findings);
+        self.await_end(&suspect, &mut incident);
+    }
+
+    /// What could not be ended was killed, and goes when what it waits for comes: nothing new is said
+    /// or done of the student until then.
+    fn await_end(&self, suspect: &Suspect, incident: &mut Incident) {
+        let (Ok(proc), Answered::Begun) = (Proc::open(), incident.answered) else {
+            return;
+        };
+        let living = || -> Option<Vec<(u32, u64)>> {
+            let pids = suspect.pids().ok()?.into_iter();
+            let with_start = pids.filter_map(|pid| {
+                let stat = proc.open_stat(pid).ok()?;
+                Some((pid, proc.read_stat(stat.as_fd())?.start))
+            });
+            Some(with_start.collect())
+        };
+        // The seat's next guest may have others by then.
+        let Some(left) = living() else {
+            return;
+        };
+        while living().is_none_or(|now| now.iter().any(|one| left.contains(one))) {
+            std::thread::sleep(END_LIMIT);
+        }
+        incident.answered = Answered::Done;
+        incident.done.push("what was left has ended".to_owned());
+        self.note(incident);
     }
 
     /// What came after the end.
@@ -189,13 +218,18 @@ impl Hands {
                     incident.answered = Answered::Ended;
                     return;
                 }
-                Err(fault) if turn == 1 => tracing::error!("{}", fault.chain()),
+                // Whoever looks meanwhile sees why it takes so long.
+                Err(fault) if turn == 1 => {
+                    tracing::error!("{}", fault.chain());
+                    incident.done.push(fault.line());
+                    self.note(incident);
+                }
                 Err(_) => {}
             }
         }
-        incident
-            .done
-            .push("some processes could not be ended".to_owned());
+        incident.done.push(
+            "some processes could not be ended; the seat stays closed until PURGE has".to_owned(),
+        );
     }
 
     fn keep(&self, gathered: evidence::Gathered, incident: &mut Incident) {
@@ -432,6 +466,9 @@ impl Hands {
         }
         if incident.response == name(Response::StopSeat) {
             self.clean(&mut incident, &findings);
+            if let Some(suspect) = self.uids.suspect(incident.student) {
+                self.await_end(&suspect, &mut incident);
+            }
         } else {
             incident
                 .done
@@ -472,24 +509,6 @@ pub fn name(response: Response) -> &'static str {
     }
 }
 
-/// The strongest finding's sentence.
-fn why(findings: &[Finding]) -> String {
-    let strongest = findings.iter().max_by_key(|f| (f.level, f.score));
-    strongest.map_or_else(
-        || "a reason that is lost".to_owned(),
-        |f| one_line(&f.sentence),
-    )
-}
-
-/// Names of students' programs are in it: plain ASCII, and short enough for the spool.
-pub fn one_line(text: &str) -> String {
-    let escaped = text.chars().flat_map(|c| match c {
-        ' '..='~' => vec![c],
-        _ => c.escape_default().collect(),
-    });
-    escaped.take(200).collect()
-}
-
 fn report(incident: &Incident, findings: &[Finding]) -> Report {
     Report {
         incident: incident.id,
@@ -506,67 +525,4 @@ fn report(incident: &Incident, findings: &[Finding]) -> Report {
         ancestors: Vec::new(),
         programs: Vec::new(),
     }
-}
-
-fn letter(incident: &Incident, why: &str) -> String {
-    let who = match incident.participant {
-        Some(participant) => format!("participant {participant}"),
-        None => "nobody".to_owned(),
-    };
-    let lift = match incident.participant {
-        Some(participant) => format!("wrong?    wod students unban {participant}\n"),
-        None => String::new(),
-    };
-    format!(
-        "Incident {id}: {why}\n\
-         seat      {student}, of {who}\n\
-         done      {done}\n\
-         \n\
-         look      wod watchdog show {id}\n\
-         {lift}",
-        id = incident.id,
-        student = incident.student.account(),
-        done = incident
-            .done
-            .iter()
-            .map(|l| quoted(l).trim_matches('`').to_owned())
-            .collect::<Vec<_>>()
-            .join("\n          "),
-    )
-}
-
-/// Subject and text.
-fn warning(incident: &Incident, findings: &[Finding]) -> (String, String) {
-    let mut body = String::new();
-    for finding in findings {
-        let seen: Vec<String> = finding.evidence.iter().map(|fact| one_line(fact)).collect();
-        let _ = write!(
-            body,
-            "{}\n\
-             rule      {} ({}, score {})\n\
-             seen      {}\n\
-             \n",
-            one_line(&finding.sentence),
-            finding.rule,
-            finding.level,
-            finding.score,
-            seen.join("\n          "),
-        );
-    }
-    let workshop = match &incident.workshop {
-        Some(workshop) => workshop.as_str(),
-        None => "WKSHP-...",
-    };
-    body.push_str("Nothing was done about it.\n");
-    if incident.id != 0 {
-        let _ = writeln!(body, "look      wod watchdog show {}", incident.id);
-    }
-    for finding in findings {
-        let rule = finding.rule;
-        let _ = writeln!(
-            body,
-            "allow     wod watchdog allow {rule} --workshop {workshop} --comment WHY"
-        );
-    }
-    (format!("SUSPICIOUS: {}", why(findings)), body)
 }

@@ -13,6 +13,8 @@ mod evidence;
 mod groups;
 #[path = "watchdog/honest.rs"]
 mod honest;
+#[path = "watchdog/hung.rs"]
+mod hung;
 #[path = "watchdog/idle.rs"]
 mod idle;
 #[path = "watchdog/listed.rs"]

@@ -19,10 +19,14 @@ use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_thread_res_uid,
 };
 
+use super::fuse;
 use crate::ports::{Account, Fault};
 
 /// A uid that no process has; see [`as_sender`].
 const NOBODY_AT_ALL: u32 = u32::MAX - 2;
+
+/// A process that can die has done so by then.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Subordinate uids begin higher on every distribution.
 const FIRST_SUBORDINATE: u32 = 65_536;
@@ -158,9 +162,11 @@ fn proc_dir() -> io::Result<OwnedFd> {
 }
 
 /// Kills them all; Retry when some are left after `limit`. Kills before it looks: with a
-/// thousand processes at work, a look around takes its time.
+/// thousand processes at work, a look around takes its time. What the account serves is cut off
+/// when some are left after a while.
 pub fn end(account: &str, uids: &Uids, limit: Duration) -> Result<(), Fault> {
     let deadline = Instant::now() + limit;
+    let mut patience = Some(Instant::now() + PATIENCE);
     kill_all(uids.own);
     let mut left = scan(account, uids)?;
     let mut pause = Duration::from_millis(1);
@@ -169,6 +175,9 @@ pub fn end(account: &str, uids: &Uids, limit: Duration) -> Result<(), Fault> {
             return Err(still_there(account, &left, limit));
         }
         kill_round(&left, uids);
+        if patience.take_if(|until| Instant::now() >= *until).is_some() {
+            fuse::cut_off(uids.own);
+        }
         thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(50));
         left = scan(account, uids)?;
@@ -178,7 +187,10 @@ pub fn end(account: &str, uids: &Uids, limit: Duration) -> Result<(), Fault> {
 
 fn still_there(account: &str, left: &[Process], limit: Duration) -> Fault {
     const SHOWN: usize = 5;
-    let mut named: Vec<_> = left.iter().take(SHOWN).map(Process::line).collect();
+    let shown = left.iter().take(SHOWN);
+    let mut named: Vec<_> = shown
+        .map(|process| format!("{}{}", process.line(), wait(process.pid)))
+        .collect();
     if left.len() > SHOWN {
         named.push(format!("{} more", left.len() - SHOWN));
     }
@@ -187,6 +199,26 @@ fn still_there(account: &str, left: &[Process], limit: Duration) -> Fault {
         limit.as_secs(),
         named.join(", ")
     ))
+}
+
+/// `, which hangs in request_wait_answer`: of its first thread that cannot be interrupted.
+fn wait(pid: Pid) -> String {
+    let threads = fs::read_dir(format!("/proc/{pid}/task"));
+    let mut hanging = threads
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|thread| {
+            let stat = fs::read(thread.path().join("stat")).ok()?;
+            let stat = String::from_utf8_lossy(&stat).into_owned();
+            let state = stat.rsplit_once(") ")?.1.chars().next()?;
+            let at = fs::read_to_string(thread.path().join("wchan")).ok()?;
+            (state == 'D').then_some(at)
+        });
+    match hanging.next() {
+        Some(at) => format!(", which hangs in {at}"),
+        None => String::new(),
+    }
 }
 
 fn kill_round(processes: &[Process], uids: &Uids) {

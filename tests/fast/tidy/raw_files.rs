@@ -9,6 +9,10 @@ pub const RAW_FILES: &[(&str, &str)] = &[
         "reads and replaces the account files in /etc",
     ),
     (
+        "src/adapters/accounts_linux/fuse.rs",
+        "reads and writes the kernel's list of connections below /sys",
+    ),
+    (
         "src/adapters/accounts_linux/leftovers.rs",
         "asks whether /var/spool/mail is a link",
     ),

@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -27,6 +27,7 @@ pub enum Claim {
 pub struct DeadMount {
     at: PathBuf,
     is_dead: Arc<AtomicBool>,
+    mute: Arc<(AtomicBool, AtomicUsize)>,
     server: Option<JoinHandle<()>>,
     /// Its end is the end of every wait.
     _device: Arc<File>,
@@ -62,9 +63,11 @@ impl DeadMount {
         mount(Some("x"), at, Some("fuse.x"), flags, options).ok()?;
         let device = Arc::new(device);
         let is_dead = Arc::new(AtomicBool::new(false));
+        let mute = Arc::new((AtomicBool::new(false), AtomicUsize::new(0)));
         let server = Server {
             device: Arc::clone(&device),
             is_dead: Arc::clone(&is_dead),
+            mute: Arc::clone(&mute),
             owner: match claim {
                 Claim::Owner => uid,
                 Claim::Root | Claim::RootUnseen => 0,
@@ -76,9 +79,20 @@ impl DeadMount {
         Some(DeadMount {
             at: at.to_owned(),
             is_dead,
+            mute,
             server,
             _device: device,
         })
+    }
+
+    /// From now on it reads what it is asked, and gives no answer: who waits then cannot be killed.
+    pub fn swallow(&mut self) {
+        self.mute.0.store(true, Ordering::SeqCst);
+    }
+
+    /// How often it was asked since.
+    pub fn swallowed(&self) -> usize {
+        self.mute.1.load(Ordering::SeqCst)
     }
 
     /// Comes back when nothing is read any more.
@@ -99,6 +113,7 @@ impl Drop for DeadMount {
 struct Server {
     device: Arc<File>,
     is_dead: Arc<AtomicBool>,
+    mute: Arc<(AtomicBool, AtomicUsize)>,
     owner: u32,
     name: Vec<u8>,
     program: Vec<u8>,
@@ -126,8 +141,13 @@ impl Server {
                 continue;
             }
             match (&*self.device).read(&mut bytes) {
+                Ok(_) if self.mute.0.load(Ordering::SeqCst) => {
+                    self.mute.1.fetch_add(1, Ordering::SeqCst);
+                }
                 Ok(length) => self.answer(&bytes[..length]),
-                Err(_) => return,
+                // Its end; else somebody did not wait for the answer.
+                Err(e) if e.raw_os_error() == Some(nix::libc::ENODEV) => return,
+                Err(_) => {}
             }
         }
     }

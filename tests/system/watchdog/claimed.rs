@@ -170,8 +170,13 @@ fn what_root_mounted_is_still_roots() {
         for program in ["/run/tool", "/var/tool"] {
             children.push(watched.run(1, program, &["disguised", DISGUISE]));
         }
-        let looked = watched.wod(&["watchdog", "--once", "--json"]);
-        assert_eq!(String::from_utf8(looked.stdout).unwrap(), "");
+        // The second as in its unit, with mounts of its own.
+        for below in [&["env"][..], &["unshare", "-m"][..]] {
+            let words = [below, &["/run/wod", "watchdog", "--once", "--json"]].concat();
+            let looked = Command::new(words[0]).args(&words[1..]).output().unwrap();
+            assert!(looked.status.success(), "{looked:?}");
+            assert_eq!(String::from_utf8(looked.stdout).unwrap(), "", "{below:?}");
+        }
         for child in &mut children {
             child.kill().unwrap();
             child.wait().unwrap();
