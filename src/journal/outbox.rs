@@ -17,11 +17,13 @@ pub struct Letter {
 }
 
 impl Journal {
-    /// Oldest first, at most 100.
+    /// At most 100, those that were tried least first, and of them the oldest: what is refused
+    /// again and again keeps nothing else waiting.
     pub fn letters(&self) -> Result<Vec<Letter>> {
         let connection = self.lock();
-        let mut statement = connection
-            .prepare_cached("select id, subject, body, tries from outbox order by id limit 100")?;
+        let mut statement = connection.prepare_cached(
+            "select id, subject, body, tries from outbox order by tries, id limit 100",
+        )?;
         let rows = statement.query_map([], |row| {
             Ok(Letter {
                 id: row.get(0)?,

@@ -350,3 +350,22 @@ fn what_fails_at_its_commit_has_not_happened() {
     assert_eq!(plan(), (true, true));
     assert_eq!(desk.journal.happenings(id).unwrap().len(), 1);
 }
+
+#[test]
+fn letters_that_are_refused_keep_no_other_waiting() {
+    let desk = Desk::open();
+    for number in 0..150 {
+        let subject = number.to_string();
+        desk.journal.write_letter(&subject, "", Time(5)).unwrap();
+    }
+    for letter in desk.journal.letters().unwrap() {
+        desk.journal.letter_failed(letter.id).unwrap();
+    }
+    let next = desk.journal.letters().unwrap();
+    assert_eq!(next.len(), 100);
+    assert_eq!(
+        (next[0].subject.as_str(), next[49].subject.as_str()),
+        ("100", "149")
+    );
+    assert_eq!((next[50].subject.as_str(), next[50].tries), ("0", 1));
+}
