@@ -42,7 +42,7 @@ pub fn allow(args: &AllowArgs, site: &Site) -> anyhow::Result<Exit> {
     let known = site.shelves().and_then(|shelves| shelves.list());
     if known.is_ok_and(|(all, _)| all.iter().all(|one| one.name != args.workshop)) {
         // It may be on its way here; one that is mistyped would stay without any effect.
-        eprintln!(
+        errln!(
             "wod: there is no workshop {} yet; see wod workshops list",
             args.workshop
         );

@@ -140,6 +140,7 @@ pub const RAW_FILES: &[(&str, &str)] = &[
         "src/site/deliver.rs",
         "asks where WODSTUDDIR is, not what is in it",
     ),
+    ("src/site/doctor.rs", "the inventory that the admin named"),
     (
         "src/site/doctor/backend.rs",
         "asks whether there is a journal",
