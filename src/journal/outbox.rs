@@ -17,12 +17,12 @@ pub struct Letter {
 }
 
 impl Journal {
-    /// At most 100, those that were tried least first, and of them the oldest: what is refused
-    /// again and again keeps nothing else waiting.
+    /// Oldest first, at most 100. One that failed ten times comes after all others, or some that are
+    /// refused for good would keep them waiting.
     pub fn letters(&self) -> Result<Vec<Letter>> {
         let connection = self.lock();
         let mut statement = connection.prepare_cached(
-            "select id, subject, body, tries from outbox order by tries, id limit 100",
+            "select id, subject, body, tries from outbox order by tries >= 10, id limit 100",
         )?;
         let rows = statement.query_map([], |row| {
             Ok(Letter {

@@ -358,14 +358,20 @@ fn letters_that_are_refused_keep_no_other_waiting() {
         let subject = number.to_string();
         desk.journal.write_letter(&subject, "", Time(5)).unwrap();
     }
+    let subjects = || -> Vec<String> {
+        let next = desk.journal.letters().unwrap().into_iter();
+        next.map(|letter| letter.subject).collect()
+    };
+    for _ in 0..9 {
+        for letter in desk.journal.letters().unwrap() {
+            desk.journal.letter_failed(letter.id).unwrap();
+        }
+        assert_eq!(subjects()[0], "0", "a server that is away changes no order");
+    }
     for letter in desk.journal.letters().unwrap() {
         desk.journal.letter_failed(letter.id).unwrap();
     }
-    let next = desk.journal.letters().unwrap();
+    let next = subjects();
     assert_eq!(next.len(), 100);
-    assert_eq!(
-        (next[0].subject.as_str(), next[49].subject.as_str()),
-        ("100", "149")
-    );
-    assert_eq!((next[50].subject.as_str(), next[50].tries), ("0", 1));
+    assert_eq!([&next[0], &next[49], &next[50]], ["100", "149", "0"]);
 }
