@@ -105,7 +105,9 @@ fn two_hundred_listed_programs_at_once_are_all_dead_within_a_second() {
 #[test]
 fn in_a_crowd_of_programs_a_listed_one_is_ended_all_the_same() {
     among_all_processes(|| {
-        let watched = Watched::start(POLICY, "");
+        // On a machine that does not keep up, many are there at a time.
+        let policy = POLICY.replace("bomb: 300", "bomb: 100000");
+        let watched = Watched::start(&policy, "");
         let mut crowds: Vec<_> = (2..=5)
             .map(|student| watched.run(student, SUSPECT, &["storm", "400", BRIEF]))
             .collect();
