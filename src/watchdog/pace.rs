@@ -44,9 +44,49 @@ impl Pace {
     }
 }
 
+/// When everything is looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Looks {
+    interval: Duration,
+    next: Instant,
+    /// After missed events, but no sooner: whoever makes them can make them all the time.
+    soonest: Instant,
+    has_missed: bool,
+}
+
+impl Looks {
+    /// The first one is due at once.
+    pub fn new(interval: Duration, now: Instant) -> Looks {
+        Looks {
+            interval,
+            next: now,
+            soonest: now,
+            has_missed: false,
+        }
+    }
+
+    pub fn due(&self) -> Instant {
+        match self.has_missed {
+            true => self.soonest.min(self.next),
+            false => self.next,
+        }
+    }
+
+    /// Holds until everything has been looked at.
+    pub fn missed(&mut self) {
+        self.has_missed = true;
+    }
+
+    pub fn looked(&mut self, now: Instant) {
+        self.next = now + unforeseen(self.interval);
+        self.soonest = now + self.interval / 4;
+        self.has_missed = false;
+    }
+}
+
 /// A time until the next look at everything, from half to one and a half of the interval: a program
 /// that knew the moment could be gone by then, and come again.
-pub fn unforeseen(interval: Duration) -> Duration {
+fn unforeseen(interval: Duration) -> Duration {
     let share = getrandom::u32().map_or(0.5, |random| f64::from(random) / f64::from(u32::MAX));
     interval.mul_f64(0.5 + share)
 }
@@ -96,6 +136,27 @@ mod tests {
         );
         assert!(times.iter().any(|time| *time < interval * 3 / 5));
         assert!(times.iter().any(|time| *time > interval * 7 / 5));
+    }
+
+    #[test]
+    fn what_was_missed_is_looked_for_soon_and_not_all_the_time() {
+        let interval = Duration::from_secs(8);
+        let mut now = Instant::now();
+        let mut looks = Looks::new(interval, now);
+        assert_eq!(looks.due(), now);
+        looks.looked(now);
+        let regular = looks.due();
+        assert!(regular >= now + interval / 2);
+        // Right after a look: it is not forgotten until the next one may be.
+        looks.missed();
+        assert_eq!(looks.due(), now + interval / 4);
+        assert_eq!(looks.due(), now + interval / 4);
+        now = looks.due();
+        looks.looked(now);
+        assert!(looks.due() >= now + interval / 2);
+        // Long after a look it is due at once.
+        looks.missed();
+        assert!(looks.due() <= now + interval / 4);
     }
 
     #[test]

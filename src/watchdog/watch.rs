@@ -18,7 +18,7 @@ use super::evidence;
 use super::finding::Finding;
 use super::history::History;
 use super::judge::{Exception, Judge};
-use super::pace::{NAP, Pace, unforeseen};
+use super::pace::{Looks, NAP, Pace};
 use super::policy::Policy;
 use super::procfs::Proc;
 use super::reap::Hands;
@@ -127,16 +127,17 @@ impl Watch {
         self.listen();
         self.take_up();
         self.activity.go_on();
-        let (mut next, mut soonest, mut missed) = (Instant::now(), Instant::now(), false);
+        let mut looks = Looks::new(self.settings.interval, Instant::now());
         while !wishes.stop.load(Ordering::SeqCst) {
             if wishes.reload.swap(false, Ordering::SeqCst) {
                 self.reload();
             }
-            missed |= self.hear_some(if missed { soonest } else { next })?;
-            if Instant::now() >= if missed { soonest } else { next } {
+            if self.hear_some(looks.due())? {
+                looks.missed();
+            }
+            if Instant::now() >= looks.due() {
                 self.look_at_all()?;
-                let (now, interval) = (Instant::now(), self.settings.interval);
-                (next, soonest, missed) = (now + unforeseen(interval), now + interval / 4, false);
+                looks.looked(Instant::now());
             }
         }
         self.answers.finish(PATIENCE);
