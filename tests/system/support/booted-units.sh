@@ -19,6 +19,7 @@ told() {
     exit "$status"
 }
 trap told EXIT
+trap 'echo "line $LINENO: $BASH_COMMAND" >&2' ERR
 
 is_up() { [[ "$(systemctl is-system-running)" =~ ^(running|degraded)$ ]]; }
 is_active() { [ "$(systemctl is-active "$1")" = active ]; }
@@ -83,7 +84,9 @@ echo "the miner ended with $status"
 listed() { wod watchdog list | grep student1; }
 until_true 20 listed
 listed
-ls /var/lib/wod/private/evidence/*
+# An incident is written down before anything is touched, its evidence when all have ended.
+evidence() { ls /var/lib/wod/private/evidence/*; }
+until_true 20 evidence
 gone() { test ! -e /student/student1/xmrig; }
 until_true 20 gone
 is_active wod-watchdog.service
