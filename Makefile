@@ -3,7 +3,7 @@ CARGO ?= cargo
 # Private hosts with a JupyterHub each: as many at a time as there are cores.
 THREADS ?= $(shell nproc)
 
-.PHONY: demo test bench fast system matrix acceptance fuzz lint fmt deny build prepare-demo prepare-test
+.PHONY: demo test bench fast system matrix acceptance machine fuzz lint fmt deny build prepare-demo prepare-test
 
 # Try everything out; ARGS="--once --json" for scripts.
 # Only the demo itself writes to stdout. Without optimisation: a newcomer waits for the compiler.
@@ -27,6 +27,10 @@ system: prepare-test
 # 100,000 mails while processes are killed and disks fill up; prints what became of them.
 acceptance: prepare-test
 	WOD_ACCEPT=$${WOD_ACCEPT:-100000} $(CARGO) test --test system acceptance -- --nocapture --test-threads=1
+
+# A virtual machine (qemu-system-x86_64, all in software: ten minutes) becomes a backend, and is tried.
+machine: prepare-test
+	WOD_MACHINE=1 $(CARGO) test --test system booted::they -- --nocapture
 
 # Each target of fuzz/ for SECONDS, on the stable compiler.
 SECONDS ?= 20
