@@ -22,11 +22,12 @@ mod words;
 mod yaml;
 
 pub use facts::{DATE_FORMAT, HOST_FACTS, HostFacts, Machine};
+pub use files::{Problem, Unlock};
 pub use hosts::Inventory;
 pub use known::{KNOWN, is_secret_name, meant};
 pub use scalar::is_plain_text;
 pub use settings::{AccountsKind, HubSettings, LdapSettings, Settings, WatchdogBy, Wrong};
 pub use sources::{Sources, load, load_extra, load_with};
 pub use value::{Map, Value};
-pub use vars::{Origin, Problem, Unlock, Variable, Vars};
+pub use vars::{Origin, Variable, Vars};
 pub use yaml::{Document, Warning, YamlError, from_str};

@@ -17,6 +17,7 @@ mod letters;
 mod mounts;
 mod pace;
 mod policy;
+mod proc_dir;
 mod process;
 mod procfs;
 mod program;

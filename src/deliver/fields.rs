@@ -13,10 +13,10 @@ use super::file::File;
 use super::firewall::Firewall;
 use super::item::{Item, Needing, Resource, Tag};
 use super::link::Link;
-use super::manifest::{Facts, Source};
 use super::packages::Packages;
 use super::place::Owners;
 use super::service::Service;
+use super::source::{Facts, Source};
 use super::sysctl::Sysctl;
 use super::target::Target;
 

@@ -13,8 +13,9 @@ use crate::domain::Time;
 use crate::ports::Fault;
 use crate::safefs::Dir;
 
+use super::item::Outcome;
 use super::place::of_files;
-use super::report::{Event, Outcome, Recap, Report};
+use super::report::{Event, Recap, Report};
 
 /// Runs that are kept.
 const RUNS: usize = 60;

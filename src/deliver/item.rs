@@ -1,4 +1,5 @@
-//! What an item and a change are: the two words that all kinds of deliver have in common.
+//! What an item and a change are, and what may become of them: the words that all kinds of deliver
+//! have in common.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,8 +8,6 @@ use std::sync::Arc;
 use crate::ports::Fault;
 
 use super::place::is_here;
-use super::report::Outcome;
-use super::run::Mode;
 
 /// Part of a run, in the order in which they come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,6 +56,42 @@ impl FromStr for Tag {
             let names = all.map(Tag::as_str).join(", ");
             format!("there is no tag {text}; expected one of {names}")
         })
+    }
+}
+
+/// Whether a run may touch the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Nothing is changed.
+    Check,
+    Apply,
+}
+
+/// What became of an item, or of a part of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Ok,
+    /// Or would be, in a run that only looks.
+    Changed,
+    Failed,
+    Skipped,
+}
+
+impl Outcome {
+    pub const ALL: [Outcome; 4] = [
+        Outcome::Ok,
+        Outcome::Changed,
+        Outcome::Failed,
+        Outcome::Skipped,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Ok => "ok",
+            Outcome::Changed => "changed",
+            Outcome::Failed => "failed",
+            Outcome::Skipped => "skipped",
+        }
     }
 }
 

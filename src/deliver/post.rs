@@ -11,8 +11,8 @@ use crate::ports::{Disposition, Fault, Notify};
 use crate::safefs::Dir;
 
 use super::history::Past;
+use super::item::Outcome;
 use super::place::of_files;
-use super::report::Outcome;
 
 pub const SUBJECT: &str = "ERROR in wod-deliver";
 /// Letters that wait; of more, the oldest go.

@@ -19,9 +19,8 @@ use crate::exec::{Cmd, Error, RunAs};
 use crate::ports::Fault;
 use crate::safefs::{Kind, Stat};
 
-use super::item::{Change, Item, Performed, Resource, Tag};
+use super::item::{Change, Item, Outcome, Performed, Resource, Tag};
 use super::place::{Room, of_files};
-use super::report::Outcome;
 
 /// Of what a program prints, the end that is kept.
 const TAIL: usize = 16 << 10;

@@ -4,34 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::item::{Tag, Texts};
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    Ok,
-    /// Or would be, in a run that only looks.
-    Changed,
-    Failed,
-    Skipped,
-}
-
-impl Outcome {
-    pub const ALL: [Outcome; 4] = [
-        Outcome::Ok,
-        Outcome::Changed,
-        Outcome::Failed,
-        Outcome::Skipped,
-    ];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Outcome::Ok => "ok",
-            Outcome::Changed => "changed",
-            Outcome::Failed => "failed",
-            Outcome::Skipped => "skipped",
-        }
-    }
-}
+use super::item::{Outcome, Tag, Texts};
 
 /// One thing that happened, or would happen, to one item.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,21 +8,14 @@ use std::time::Duration;
 use crate::exec::Cmd;
 use crate::ports::Fault;
 
-use super::item::{Item, Performed, Tag};
+use super::item::{Item, Mode, Outcome, Performed, Tag};
 use super::ledger::Ledger;
 use super::place::is_here;
-use super::report::{Event, Outcome, Recap, Report};
+use super::report::{Event, Recap, Report};
 use super::service::systemd_runs;
 
 /// A command after changes: a service that starts again, a daemon that reads its files again.
 const COMMAND_TIME: Duration = Duration::from_secs(120);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Nothing is changed.
-    Check,
-    Apply,
-}
 
 /// Goes through the items in the order of their tags, and within a tag in the given one, until
 /// `stop` is set. Commands that a killed run still owed are run first.

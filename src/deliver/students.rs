@@ -22,8 +22,7 @@ use crate::domain::{Student, StudentRange, Workshop};
 use crate::ports::Fault;
 use crate::safefs::Dir;
 
-use super::item::{Aside, Item, Tag};
-use super::report::Outcome;
+use super::item::{Aside, Item, Outcome, Tag};
 
 pub use seats::Seats;
 

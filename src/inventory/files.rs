@@ -7,9 +7,16 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::vars::{Problem, Unlock};
-use super::yaml;
-use super::{Document, Value};
+use super::value::Value;
+use super::yaml::{self, Document};
+
+/// One thing that is wrong with the files, as one line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Problem(pub String);
+
+/// Opens a file that is vaulted as a whole: envelope in, text out.
+pub type Unlock<'a> = &'a dyn Fn(&str) -> Result<String, String>;
 
 /// The files that make up `<dir>/<name>`: a file with or without extension, or
 /// a directory of files. As in Ansible the first form that exists is the only one.

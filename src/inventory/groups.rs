@@ -5,8 +5,8 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::range::whole;
+use super::value::{Value, key_text};
 use super::vars::{Origin, Vars};
-use super::{Value, vars};
 
 /// Names that mean this very machine.
 pub(super) const LOCALHOST: [&str; 3] = ["127.0.0.1", "localhost", "::1"];
@@ -138,7 +138,7 @@ impl Groups {
         value: Value,
         origin: Origin,
     ) -> Result<(), String> {
-        let name = vars::key_text(key);
+        let name = key_text(key);
         if let Some(&at) = self.group_places.get(entity) {
             let group = &mut self.groups[at];
             if name == "ansible_group_priority" {

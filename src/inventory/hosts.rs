@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::files::{entity_files, named_files, names, read_bytes};
+use super::files::{Problem, Unlock, entity_files, named_files, names, read_bytes};
 use super::groups::{Group, Groups, LOCALHOST};
-use super::vars::{Origin, Problem, Unlock, Vars};
+use super::vars::{Origin, Vars};
 use super::yaml::Warning;
 use super::{files, hosts_ini, hosts_yaml};
 

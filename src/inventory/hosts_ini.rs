@@ -7,9 +7,10 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::files::Problem;
 use super::groups::Groups;
 use super::scalar::pattern;
-use super::vars::{Origin, Problem};
+use super::vars::Origin;
 use super::{Value, literal, range, words};
 
 static SECTION: LazyLock<Regex> =

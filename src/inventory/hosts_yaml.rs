@@ -4,8 +4,10 @@
 
 use std::path::Path;
 
+use super::files::Problem;
 use super::groups::Groups;
-use super::vars::{Origin, Problem};
+use super::value::key_text;
+use super::vars::Origin;
 use super::yaml::Warning;
 use super::{Document, Map, Value, range};
 
@@ -99,7 +101,7 @@ impl Reader<'_> {
 
     fn group(&mut self, name: &Value, body: &Value) -> Result<(), String> {
         let Some(name) = name.as_text().filter(|name| !name.is_empty()) else {
-            let shown = super::vars::key_text(name);
+            let shown = key_text(name);
             return Err(format!("`{shown}` is no name of a group; put it in quotes"));
         };
         self.inside(name, |reader| match body {
@@ -135,7 +137,7 @@ impl Reader<'_> {
                 .as_text()
                 .filter(|key| matches!(*key, "vars" | "children" | "hosts"));
             let (Some(section), Some(members)) = (known, members(value)) else {
-                let key = super::vars::key_text(key);
+                let key = key_text(key);
                 if !matches!(value, Value::Null) {
                     self.warn(format!(
                         "{key} in group {group} is passed over; expected hosts, children or vars"
@@ -160,7 +162,7 @@ impl Reader<'_> {
         key: &Value,
         value: &Value,
     ) -> Result<(), String> {
-        let name = super::vars::key_text(key);
+        let name = key_text(key);
         match section {
             "children" => {
                 self.group(key, value)?;
@@ -176,7 +178,7 @@ impl Reader<'_> {
 
     fn host(&mut self, group: &str, key: &Value, value: &Value) -> Result<(), String> {
         let Some(pattern) = key.as_text() else {
-            let shown = super::vars::key_text(key);
+            let shown = key_text(key);
             return Err(format!("host {shown} is no text; put it in quotes"));
         };
         let none = Map::default();
@@ -193,7 +195,7 @@ impl Reader<'_> {
             let origin = self.origin();
             self.groups.add_host(name, group, hosts.port, &origin)?;
             for (key, value) in vars.iter() {
-                self.inside(&super::vars::key_text(key), |reader| {
+                self.inside(&key_text(key), |reader| {
                     let origin = reader.origin();
                     reader.groups.set(name, key, value.clone(), origin)
                 })?;

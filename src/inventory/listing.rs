@@ -4,8 +4,10 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value as Json, json};
 
+use super::files::Problem;
 use super::groups::Group;
-use super::vars::{Problem, Vars, key_text};
+use super::value::key_text;
+use super::vars::Vars;
 use super::{Inventory, Value};
 
 /// Names that Ansible gives values of its own; what a file says of them is not listed.

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::files::{look, named_files};
-use super::vars::{Origin, Problem, Unlock, Vars};
+use super::files::{Problem, Unlock, look, named_files};
+use super::vars::{Origin, Vars};
 use super::{Inventory, Value};
 
 /// Where variables are read from. Later fields beat earlier ones.

@@ -130,6 +130,18 @@ impl IntoIterator for Map {
     }
 }
 
+/// A key as a variable name, as JSON would write it: `1: x` names the variable `1`.
+pub(super) fn key_text(key: &Value) -> String {
+    match key {
+        Value::Null => "null".to_owned(),
+        Value::Bool(flag) => flag.to_string(),
+        Value::Int(number) => number.to_string(),
+        Value::Float(number) => format!("{number:?}"),
+        Value::Text(text) | Value::Unsafe(text) | Value::Vault(text) => text.clone(),
+        Value::List(_) | Value::Map(_) => format!("{key:?}"),
+    }
+}
+
 impl From<serde_json::Value> for Value {
     fn from(json: serde_json::Value) -> Value {
         use serde_json::Value as Json;

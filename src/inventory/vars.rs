@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::yaml::Warning;
-use super::{Document, Value, files};
+use super::files::{self, Problem, Unlock};
+use super::value::{Value, key_text};
+use super::yaml::{Document, Warning};
 
 /// Where a value was stated. `line` counts from 1; 0 means the whole file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,14 +61,6 @@ pub struct Vars {
     /// Repeated keys and the like.
     pub warnings: Vec<Warning>,
 }
-
-/// One thing that is wrong with the files, as one line.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Problem(pub String);
-
-/// Opens a file that is vaulted as a whole: envelope in, text out.
-pub type Unlock<'a> = &'a dyn Fn(&str) -> Result<String, String>;
 
 impl Vars {
     pub fn get(&self, name: &str) -> Option<&Variable> {
@@ -139,16 +132,4 @@ fn not_a_mapping(path: &Path) -> Problem {
         "{}: a variable file holds `NAME: value` lines, this one holds something else",
         path.display()
     ))
-}
-
-/// A key as a variable name, as JSON would write it: `1: x` names the variable `1`.
-pub(super) fn key_text(key: &Value) -> String {
-    match key {
-        Value::Null => "null".to_owned(),
-        Value::Bool(flag) => flag.to_string(),
-        Value::Int(number) => number.to_string(),
-        Value::Float(number) => format!("{number:?}"),
-        Value::Text(text) | Value::Unsafe(text) | Value::Vault(text) => text.clone(),
-        Value::List(_) | Value::Map(_) => format!("{key:?}"),
-    }
 }

@@ -9,7 +9,7 @@ use std::fmt;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
 
 use super::scalar;
-use super::value::{Map, Value};
+use super::value::{Map, Value, key_text};
 
 /// Deeper files are refused: values are walked by recursion further up.
 const MAX_DEPTH: usize = 100;
@@ -339,13 +339,13 @@ impl Builder<'_> {
                 message: format!("key {} occurs twice, the last one counts", identity(key)),
             });
         }
-        let name = super::vars::key_text(key);
+        let name = key_text(key);
         if is_outermost {
             self.lines.insert(name, at.line());
         } else if self.open.len() <= MAX_PLACES {
             let around = self.open.iter().filter_map(|open| match &open.kind {
                 Kind::Map(map) => match &map.key {
-                    Some(Key::Plain(key, _)) => Some(super::vars::key_text(key)),
+                    Some(Key::Plain(key, _)) => Some(key_text(key)),
                     _ => None,
                 },
                 Kind::List(_) => None,

@@ -5,13 +5,12 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::io;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
 
-use super::environment::Include;
 use super::source::{self, Flaw, Kind, Split, Syntax};
 use super::{filters, mutable, python};
 
@@ -23,6 +22,10 @@ pub(super) const MAX_OUTPUT: usize = 64 << 20;
 const MAX_SOURCE: usize = 16 << 20;
 /// `elif`s of one template: the parser recurses over them.
 const MAX_ELIFS: usize = 2_000;
+
+/// The text of a file that a template names in `include`, `import` or `extends`; None where
+/// there is no such file. It is the caller who says where files may come from.
+pub type Include = Arc<dyn Fn(&str) -> Result<Option<String>, String> + Send + Sync>;
 
 /// A template adapted for the engine.
 pub(super) struct Prepared {

@@ -5,21 +5,18 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::thread;
 
 use minijinja::{Error, ErrorKind};
 
+use super::engine::{self, Include};
 use super::resolver::Resolver;
+use super::scope::Scope;
 use super::source::Kind;
-use super::{Scope, engine, values};
+use super::values;
 
 /// Address space, not memory: only what is used is ever backed.
 const STACK: usize = 256 << 20;
-
-/// The text of a file that a template names in `include`, `import` or `extends`; None where
-/// there is no such file. It is the caller who says where files may come from.
-pub type Include = Arc<dyn Fn(&str) -> Result<Option<String>, String> + Send + Sync>;
 
 /// Renders templates with one set of variables.
 #[derive(Clone)]

@@ -3,10 +3,18 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use super::scope::Site;
+use super::vault::Passwords;
 use crate::inventory::{HostFacts, Vars};
 
 type VarsOf = Box<dyn Fn(&str) -> Option<(Vars, HostFacts)> + Send + Sync>;
+
+/// What is written down of one host.
+pub(super) struct Site {
+    pub vars: Vars,
+    pub passwords: Passwords,
+    /// Count where no file says otherwise.
+    pub facts: HostFacts,
+}
 
 /// All hosts by name.
 #[derive(Default)]

@@ -11,8 +11,9 @@ use minijinja::value::{Enumerator, Object, ObjectRepr, Value};
 use minijinja::{Error, ErrorKind};
 
 use super::engine::{self, MAX_OUTPUT, Rendered};
+use super::scope::Scope;
 use super::source::Kind;
-use super::{Scope, python, values};
+use super::{python, values};
 use crate::inventory::{Map, Origin, Value as Raw};
 
 /// Variables that refer to variables that refer to …

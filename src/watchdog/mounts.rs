@@ -12,7 +12,7 @@ use rustix::fs::{
     AtFlags, MemfdFlags, Mode, OFlags, Statx, StatxFlags, memfd_create, openat, statx,
 };
 
-use super::procfs::Proc;
+use super::proc_dir::ProcDir;
 
 /// STATX_MNT_ID_UNIQUE: a number that no other mount ever gets. Kernels before 6.8 answer with one
 /// that the next mount may have.
@@ -39,74 +39,72 @@ impl Mounts {
         }
         known.insert(mount, counts);
     }
-}
 
-impl Proc {
     /// Whether what was said of the file behind `PID/exe` is the host's word; it was asked for with
     /// [`MOUNT`].
-    pub fn is_hosts_word(&self, exe: &str, stat: &Statx) -> bool {
+    pub fn is_hosts_word(&self, proc: &ProcDir, exe: &str, stat: &Statx) -> bool {
         // Only root mounts a device.
         if stat.stx_dev_major != 0 {
             return true;
         }
         let is_unique = stat.stx_mask & MOUNT.bits() != 0;
-        if is_unique && let Some(known) = self.mounts.known(stat.stx_mnt_id) {
+        if is_unique && let Some(known) = self.known(stat.stx_mnt_id) {
             return known;
         }
-        let looked_up = self.look_up(exe, stat);
+        let looked_up = look_up(proc, exe, stat);
         if is_unique && let Some(counts) = looked_up {
-            self.mounts.learn(stat.stx_mnt_id, counts);
+            self.learn(stat.stx_mnt_id, counts);
         }
         looked_up.unwrap_or(false)
     }
+}
 
-    fn look_up(&self, exe: &str, stat: &Statx) -> Option<bool> {
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
-        let handle = openat(self, exe, flags, Mode::empty()).ok()?;
-        let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
-        let now = statx(&handle, "", flags, MOUNT).ok()?;
-        // It may have become another program meanwhile.
-        let is_same = now.stx_mnt_id == stat.stx_mnt_id;
-        let teller = exe.strip_suffix("/exe")?;
-        is_same.then(|| self.is_on_the_hosts(teller, &handle))?
-    }
+fn look_up(proc: &ProcDir, exe: &str, stat: &Statx) -> Option<bool> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let handle = openat(proc, exe, flags, Mode::empty()).ok()?;
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    let now = statx(&handle, "", flags, MOUNT).ok()?;
+    // It may have become another program meanwhile.
+    let is_same = now.stx_mnt_id == stat.stx_mnt_id;
+    let teller = exe.strip_suffix("/exe")?;
+    is_same.then(|| is_on_the_hosts(proc, teller, &handle))?
+}
 
-    /// Whether a file that this process or thread has is on a file system whose word counts. None
-    /// when no table has its mount: it was detached, or is in a namespace that is gone.
-    pub fn is_on_the_hosts(&self, teller: &str, handle: &impl AsFd) -> Option<bool> {
-        // The handle holds the mount, so that its number stays its own.
-        let mount = self.mount_of(handle)?;
-        let of_root = ["1", "self"].into_iter();
-        if let Some(entry) = of_root.filter_map(|of| self.entry(of, &mount)).next() {
-            return Some(!entry.is_served());
-        }
-        if let Some(entry) = self.entry(teller, &mount) {
-            let space = |of: &str| self.link(&format!("{of}/ns/user")).ok();
-            return Some(match space(teller) == space("self") {
-                true => !entry.is_served(),
-                false => entry.is_store(),
-            });
-        }
-        // What is in memory only is on a mount of the kernel's own, in nobody's table.
-        let memory = memfd_create("mount", MemfdFlags::CLOEXEC).ok()?;
-        (self.mount_of(&memory)? == mount).then_some(true)
+/// Whether a file that this process or thread has is on a file system whose word counts. None
+/// when no table has its mount: it was detached, or is in a namespace that is gone.
+pub fn is_on_the_hosts(proc: &ProcDir, teller: &str, handle: &impl AsFd) -> Option<bool> {
+    // The handle holds the mount, so that its number stays its own.
+    let mount = mount_of(proc, handle)?;
+    let of_root = ["1", "self"].into_iter();
+    if let Some(entry) = of_root.filter_map(|of| entry(proc, of, &mount)).next() {
+        return Some(!entry.is_served());
     }
+    if let Some(entry) = entry(proc, teller, &mount) {
+        let space = |of: &str| proc.link(&format!("{of}/ns/user")).ok();
+        return Some(match space(teller) == space("self") {
+            true => !entry.is_served(),
+            false => entry.is_store(),
+        });
+    }
+    // What is in memory only is on a mount of the kernel's own, in nobody's table.
+    let memory = memfd_create("mount", MemfdFlags::CLOEXEC).ok()?;
+    (mount_of(proc, &memory)? == mount).then_some(true)
+}
 
-    fn mount_of(&self, handle: &impl AsFd) -> Option<String> {
-        let raw = handle.as_fd().as_raw_fd();
-        let info = self.text(&format!("self/fdinfo/{raw}"), 4096).ok()?;
-        let info = String::from_utf8(info).ok()?;
-        let mount = info.lines().find_map(|line| line.strip_prefix("mnt_id:"))?;
-        Some(mount.trim().to_owned())
-    }
+fn mount_of(proc: &ProcDir, handle: &impl AsFd) -> Option<String> {
+    let raw = handle.as_fd().as_raw_fd();
+    let info = proc.text(&format!("self/fdinfo/{raw}"), 4096).ok()?;
+    let info = String::from_utf8(info).ok()?;
+    let mount = info.lines().find_map(|line| line.strip_prefix("mnt_id:"))?;
+    Some(mount.trim().to_owned())
+}
 
-    fn entry(&self, of: &str, mount: &str) -> Option<Entry> {
-        let table = File::from(self.open_file(&format!("{of}/mountinfo")).ok()?);
-        let lines = BufReader::new(table.take(MOST)).split(b'\n');
-        lines
-            .map_while(Result::ok)
-            .find_map(|line| Entry::parse(&String::from_utf8_lossy(&line), mount))
-    }
+fn entry(proc: &ProcDir, of: &str, mount: &str) -> Option<Entry> {
+    let table = File::from(proc.open_file(&format!("{of}/mountinfo")).ok()?);
+    let lines = BufReader::new(table.take(MOST)).split(b'\n');
+    lines
+        .map_while(Result::ok)
+        .find_map(|line| Entry::parse(&String::from_utf8_lossy(&line), mount))
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -172,14 +170,14 @@ mod tests {
 
     #[test]
     fn what_is_in_memory_and_what_is_deleted_is_the_hosts() {
-        let proc = Proc::open().unwrap();
+        let proc = ProcDir::open().unwrap();
         let own = std::process::id().to_string();
         let memory = memfd_create("x", MemfdFlags::CLOEXEC).unwrap();
-        assert_eq!(proc.is_on_the_hosts(&own, &memory), Some(true));
+        assert_eq!(is_on_the_hosts(&proc, &own, &memory), Some(true));
         let gone = tempfile::tempfile().unwrap();
-        assert_eq!(proc.is_on_the_hosts(&own, &gone), Some(true));
+        assert_eq!(is_on_the_hosts(&proc, &own, &gone), Some(true));
         // A mount of the kernel's own that is not memory.
         let (pipe, _) = std::io::pipe().unwrap();
-        assert_eq!(proc.is_on_the_hosts(&own, &pipe), None);
+        assert_eq!(is_on_the_hosts(&proc, &own, &pipe), None);
     }
 }

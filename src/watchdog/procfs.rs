@@ -5,24 +5,23 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
-use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, StatxFlags, openat, readlinkat, statx};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, Statx, StatxFlags, openat, readlinkat, statx};
 use rustix::io::{pread, read};
 
 use super::mounts::{self, Mounts};
+use super::proc_dir::ProcDir;
 use super::process::{Exe, Process, ProcessId};
 
 /// As much of the arguments as is kept, in bytes.
 pub const MOST_ARGV: usize = 4096;
-/// Most files of /proc are smaller.
-const SMALL: usize = 4096;
 
 /// The open /proc of this host.
 #[derive(Debug)]
 pub struct Proc {
-    dir: OwnedFd,
+    dir: ProcDir,
     ticks: u64,
     page: u64,
-    pub(super) mounts: Mounts,
+    mounts: Mounts,
 }
 
 /// What changes all the time.
@@ -58,9 +57,8 @@ impl AsFd for Proc {
 
 impl Proc {
     pub fn open() -> io::Result<Proc> {
-        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(Proc {
-            dir: openat(CWD, "/proc", flags, Mode::empty())?,
+            dir: ProcDir::open()?,
             ticks: rustix::param::clock_ticks_per_second(),
             page: rustix::param::page_size() as u64,
             mounts: Mounts::default(),
@@ -72,34 +70,25 @@ impl Proc {
     }
 
     pub fn open_file(&self, path: &str) -> io::Result<OwnedFd> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        Ok(openat(&self.dir, path, flags, Mode::empty())?)
+        self.dir.open_file(path)
     }
 
-    /// All of a small file.
     pub fn text(&self, path: &str, most: usize) -> io::Result<Vec<u8>> {
-        let file = self.open_file(path)?;
-        // Room for all that may come would be mapped anew each time, or kept for ever.
-        let mut bytes = vec![0; most.min(SMALL)];
-        let mut length = 0;
-        while length < most {
-            if length == bytes.len() {
-                bytes.resize(most.min(length * 2), 0);
-            }
-            match read(&file, &mut bytes[length..])? {
-                0 => break,
-                more => length += more,
-            }
-        }
-        bytes.truncate(length);
-        Ok(bytes)
+        self.dir.text(path, most)
     }
 
-    /// Where it leads to, for rules and people: what is no text is replaced, so that a name of any
-    /// bytes is judged and told like every other.
     pub fn link(&self, path: &str) -> io::Result<PathBuf> {
-        let target = readlinkat(&self.dir, path, Vec::new())?.into_bytes();
-        Ok(PathBuf::from(String::from_utf8_lossy(&target).into_owned()))
+        self.dir.link(path)
+    }
+
+    /// Whether what was said of the file behind `PID/exe` is the host's word; it was asked for with
+    /// [`mounts::MOUNT`].
+    pub fn is_hosts_word(&self, exe: &str, stat: &Statx) -> bool {
+        self.mounts.is_hosts_word(&self.dir, exe, stat)
+    }
+
+    pub fn is_on_the_hosts(&self, teller: &str, handle: &impl AsFd) -> Option<bool> {
+        mounts::is_on_the_hosts(&self.dir, teller, handle)
     }
 
     /// A handle on its `stat` that goes on meaning this process whatever becomes of its pid.
@@ -273,7 +262,7 @@ impl Proc {
 }
 
 /// Those of a directory's names that are numbers.
-fn numbers(dir: &OwnedFd) -> io::Result<Vec<u32>> {
+fn numbers(dir: &impl AsFd) -> io::Result<Vec<u32>> {
     let mut numbers = Vec::new();
     for entry in Dir::read_from(dir)? {
         let entry = entry?;

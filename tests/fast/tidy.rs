@@ -2,6 +2,7 @@
 //!
 //! A rule is a function from one file to lines; each has a test of its own on a bad example.
 
+mod circles;
 mod floors;
 mod raw_files;
 mod source;

@@ -9,10 +9,8 @@ use serde_json::{Value, json};
 use crate::exec::{Cmd, is_installed, status_text};
 use crate::ports::Fault;
 
-use super::super::item::{Change, Performed, Resource};
+use super::super::item::{Change, Mode, Outcome, Performed, Resource};
 use super::super::place::Place;
-use super::super::report::Outcome;
-use super::super::run::Mode;
 use super::{Runner, ThisHost, Variables, told, trusted};
 
 const ANSIBLE: &str = "ansible-playbook";

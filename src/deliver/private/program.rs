@@ -8,10 +8,8 @@ use crate::exec::status_text;
 use crate::ports::Fault;
 use crate::safefs::{Dir, Kind, Result as Files};
 
-use super::super::item::{Change, Performed, Resource};
+use super::super::item::{Change, Mode, Outcome, Performed, Resource};
 use super::super::place::{Room, of_files};
-use super::super::report::Outcome;
-use super::super::run::Mode;
 use super::{Runner, told, trusted};
 
 const CHANGED: &str = "changed:";

@@ -3,8 +3,7 @@
 use crate::domain::Workshop;
 use crate::ports::Fault;
 
-use super::super::item::{Aside, Change, Resource};
-use super::super::report::Outcome;
+use super::super::item::{Aside, Change, Outcome, Resource};
 use super::{Notes, Workshops};
 
 pub struct Ranges {

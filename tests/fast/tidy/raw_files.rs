@@ -188,6 +188,7 @@ pub const RAW_FILES: &[(&str, &str)] = &[
         "src/watchdog/mounts.rs",
         "reads /proc, and asks what a handle on a program is",
     ),
+    ("src/watchdog/proc_dir.rs", "reads /proc"),
     ("src/watchdog/procfs.rs", "reads /proc"),
     (
         "src/watchdog/program.rs",
