@@ -14,6 +14,7 @@ mod hashes;
 mod history;
 mod judge;
 mod letters;
+mod memory;
 mod mounts;
 mod pace;
 mod policy;

@@ -154,7 +154,7 @@ fn describe(proc: &Proc, pid: u32, programs: &mut Programs) -> Option<Described>
     let (is_own, teller) = (process.exe.is_own(), proc.teller(pid));
     Some(Described {
         files: files(proc, &teller),
-        environment: environment(proc, &teller),
+        environment: environment(proc, process.uid, &teller),
         program: is_own.then(|| programs.add(proc, pid)).flatten(),
         process,
     })
@@ -197,10 +197,9 @@ fn files(proc: &Proc, teller: &str) -> Vec<String> {
 }
 
 /// Values may be secrets, of the student or of a workshop.
-fn environment(proc: &Proc, teller: &str) -> Vec<String> {
-    let bytes = proc
-        .text(&format!("{teller}/environ"), 64 << 10)
-        .unwrap_or_default();
+fn environment(proc: &Proc, uid: u32, teller: &str) -> Vec<String> {
+    let bytes = proc.memory(uid, format!("{teller}/environ"), 64 << 10);
+    let bytes = bytes.unwrap_or_default();
     let entries = bytes.split(|&b| b == 0);
     let names = entries.filter_map(|entry| {
         let end = entry.iter().position(|&b| b == b'=')?;

@@ -4,10 +4,12 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, StatxFlags, openat, readlinkat, statx};
 use rustix::io::{pread, read};
 
+use super::memory::Memory;
 use super::mounts::{self, Mounts};
 use super::process::{Exe, Process, ProcessId};
 
@@ -19,10 +21,11 @@ const SMALL: usize = 4096;
 /// The open /proc of this host.
 #[derive(Debug)]
 pub struct Proc {
-    dir: OwnedFd,
+    dir: Arc<OwnedFd>,
     ticks: u64,
     page: u64,
     pub(super) mounts: Mounts,
+    memory: Memory,
 }
 
 /// What changes all the time.
@@ -60,10 +63,11 @@ impl Proc {
     pub fn open() -> io::Result<Proc> {
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(Proc {
-            dir: openat(CWD, "/proc", flags, Mode::empty())?,
+            dir: Arc::new(openat(CWD, "/proc", flags, Mode::empty())?),
             ticks: rustix::param::clock_ticks_per_second(),
             page: rustix::param::page_size() as u64,
             mounts: Mounts::default(),
+            memory: Memory::default(),
         })
     }
 
@@ -72,27 +76,33 @@ impl Proc {
     }
 
     pub fn open_file(&self, path: &str) -> io::Result<OwnedFd> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        Ok(openat(&self.dir, path, flags, Mode::empty())?)
+        open(&self.dir, path)
     }
 
-    /// All of a small file.
+    /// All of a small file. Not of one that shows a process's memory.
     pub fn text(&self, path: &str, most: usize) -> io::Result<Vec<u8>> {
-        let file = self.open_file(path)?;
-        // Room for all that may come would be mapped anew each time, or kept for ever.
-        let mut bytes = vec![0; most.min(SMALL)];
-        let mut length = 0;
-        while length < most {
-            if length == bytes.len() {
-                bytes.resize(most.min(length * 2), 0);
-            }
-            match read(&file, &mut bytes[length..])? {
-                0 => break,
-                more => length += more,
-            }
-        }
-        bytes.truncate(length);
-        Ok(bytes)
+        all_of(&self.open_file(path)?, most)
+    }
+
+    /// A file that shows the memory of a process of that uid's; None where nobody can tell.
+    pub fn memory(&self, uid: u32, path: String, most: usize) -> Option<Vec<u8>> {
+        let dir = Arc::clone(&self.dir);
+        let work = move || {
+            let file = open(&dir, &path);
+            let text = file.and_then(|file| all_of(&file, most));
+            text.unwrap_or_default()
+        };
+        self.memory.read(uid, work)
+    }
+
+    /// The same of one that is open; all there is comes with one read. `bytes` says how much.
+    pub fn memory_of(&self, uid: u32, file: OwnedFd, mut bytes: Vec<u8>) -> Option<Vec<u8>> {
+        let work = move || {
+            let length = read(&file, &mut bytes[..]).unwrap_or(0);
+            bytes.truncate(length);
+            bytes
+        };
+        self.memory.read(uid, work)
     }
 
     /// Where it leads to, for rules and people: what is no text is replaced, so that a name of any
@@ -162,7 +172,7 @@ impl Proc {
         // It is its first thread that lives on through an exec.
         let teller = pid.to_string();
         process.exe = self.exe(&teller);
-        process.argv = self.argv(&teller);
+        process.argv = self.argv(status.uid, &teller);
         Some(process)
     }
 
@@ -188,7 +198,7 @@ impl Proc {
         } else {
             process.exe = exe;
         }
-        process.argv = self.argv(&teller);
+        process.argv = self.argv(status.uid, &teller);
         process.cwd = self.link(&format!("{teller}/cwd")).ok();
         process.cgroup = self.cgroup(pid);
     }
@@ -219,13 +229,10 @@ impl Proc {
         )?)
     }
 
-    fn argv(&self, teller: &str) -> Vec<String> {
-        let mut bytes = [0; MOST_ARGV];
-        let file = self.open_file(&format!("{teller}/cmdline"));
-        // All there is comes with one read.
-        let length = file.map_or(0, |file| read(&file, &mut bytes).unwrap_or(0));
-        let bytes = &bytes[..length];
-        let bytes = bytes.strip_suffix(&[0]).unwrap_or(bytes);
+    fn argv(&self, uid: u32, teller: &str) -> Vec<String> {
+        let bytes = self.memory(uid, format!("{teller}/cmdline"), MOST_ARGV);
+        let bytes = bytes.unwrap_or_default();
+        let bytes = bytes.strip_suffix(&[0]).unwrap_or(&bytes);
         if bytes.is_empty() {
             return Vec::new();
         }
@@ -270,6 +277,28 @@ impl Proc {
         let own = text.lines().find_map(|line| line.strip_prefix("0::"))?;
         Some(own.to_owned())
     }
+}
+
+fn open(dir: &OwnedFd, path: &str) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    Ok(openat(dir, path, flags, Mode::empty())?)
+}
+
+fn all_of(file: &OwnedFd, most: usize) -> io::Result<Vec<u8>> {
+    // Room for all that may come would be mapped anew each time, or kept for ever.
+    let mut bytes = vec![0; most.min(SMALL)];
+    let mut length = 0;
+    while length < most {
+        if length == bytes.len() {
+            bytes.resize(most.min(length * 2), 0);
+        }
+        match read(file, &mut bytes[length..])? {
+            0 => break,
+            more => length += more,
+        }
+    }
+    bytes.truncate(length);
+    Ok(bytes)
 }
 
 /// Those of a directory's names that are numbers.

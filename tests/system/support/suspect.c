@@ -102,6 +102,28 @@ static void pool(int port) {
     burn();
 }
 
+static void *unmap(void *mapped) {
+    munmap(mapped, 4096);
+    return mapped;
+}
+
+/* Nobody can read what is in its memory any more, once the file system of that file does not answer:
+ * one thread waits for what it wrote to be taken, another one for the first. Both hold on to the map. */
+static void lock_memory(const char *path) {
+    int fd = open(path, O_RDWR);
+    char *mapped = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (mapped == MAP_FAILED)
+        _exit(7);
+    mapped[0] = 0x7f;
+    close(creat("mapped", 0600));
+    while (access("go", F_OK))
+        usleep(1000);
+    pthread_t first;
+    pthread_create(&first, NULL, unmap, mapped);
+    usleep(100000);
+    mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
 int main(int argc, char **argv) {
     const char *how = argc > 1 ? argv[1] : "idle";
     int number = argc > 2 ? atoi(argv[2]) : 1;
@@ -191,6 +213,8 @@ int main(int argc, char **argv) {
             memfd_create("\033[2Jmany\n", 0);
         if (mkdir("below", 0700) || chdir("below") || rmdir("../below"))
             _exit(6);
+    } else if (!strcmp(how, "locked")) {
+        lock_memory(argv[2]);
     } else if (!strcmp(how, "deaf")) {
         for (int s = 1; s < 32; s++)
             signal(s, SIG_IGN);
