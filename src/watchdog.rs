@@ -14,6 +14,7 @@ mod hashes;
 mod history;
 mod judge;
 mod letters;
+mod loader;
 mod memory;
 mod mounts;
 mod pace;

@@ -131,7 +131,7 @@ fn roots(proc: &Proc, exe: &str) -> Option<File> {
         stat.stx_ctime.tv_sec,
         stat.stx_ctime.tv_nsec,
     );
-    (stat.stx_uid == 0 && proc.is_hosts_word(exe, &stat)).then_some(file)
+    (stat.stx_uid == 0 && proc.is_roots(exe, &stat)).then_some(file)
 }
 
 #[cfg(test)]

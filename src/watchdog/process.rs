@@ -46,14 +46,19 @@ pub struct Process {
     pub cgroup: Option<String>,
 }
 
-/// The program that runs, as the kernel knows it: nobody can talk it into something else.
+/// A path that is longer than any call can tell; a real one begins with `/`.
+pub const TOO_LONG: &str = "(a path too long to be told)";
+
+/// The program that runs, as the kernel knows it. Who has a namespace can make it root's interpreter, and
+/// gets no more by it than by having root's interpreter run the code.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exe {
     /// Without the kernel's ` (deleted)`; None for a process of the kernel, or one that is gone.
     pub path: Option<PathBuf>,
     /// No name leads to it any more; so it is with every memfd.
     pub deleted: bool,
-    /// The uid that owns the file; None where only a file system says root whose word does not count.
+    /// The uid that owns the file; None where only a file system says root whose word does not count,
+    /// and where it is root's loader under another name.
     pub owner: Option<u32>,
     /// Hex; None until somebody has asked for it.
     pub sha256: Option<String>,

@@ -2,16 +2,17 @@
 //! any bytes, and a file behind `exe` may be on a file system that answers never.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, StatxFlags, openat, readlinkat, statx};
+use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, Statx, StatxFlags, openat, readlinkat, statx};
 use rustix::io::{pread, read};
 
+use super::loader::Loaders;
 use super::memory::Memory;
 use super::mounts::{self, Mounts};
-use super::process::{Exe, Process, ProcessId};
+use super::process::{Exe, Process, ProcessId, TOO_LONG};
 
 /// As much of the arguments as is kept, in bytes.
 pub const MOST_ARGV: usize = 4096;
@@ -26,6 +27,7 @@ pub struct Proc {
     page: u64,
     pub(super) mounts: Mounts,
     memory: Memory,
+    loaders: Loaders,
 }
 
 /// What changes all the time.
@@ -68,6 +70,7 @@ impl Proc {
             page: rustix::param::page_size() as u64,
             mounts: Mounts::default(),
             memory: Memory::default(),
+            loaders: Loaders::default(),
         })
     }
 
@@ -152,6 +155,20 @@ impl Proc {
         })
     }
 
+    /// Bytes in memory. The stat of a process whose first thread has ended has none.
+    pub fn resident(&self, pid: u32, stat: &Stat) -> u64 {
+        if stat.state != 'Z' || stat.threads < 2 {
+            return stat.resident;
+        }
+        let text = self.text(&format!("{}/statm", self.teller(pid)), SMALL);
+        let text = String::from_utf8(text.unwrap_or_default()).unwrap_or_default();
+        let pages = text.split_ascii_whitespace().nth(1);
+        pages
+            .and_then(|pages| pages.parse::<u64>().ok())
+            .unwrap_or(0)
+            * self.page
+    }
+
     pub fn status(&self, pid: u32) -> Option<Status> {
         let file = self.open_file(&format!("{pid}/status")).ok()?;
         let mut bytes = [0; 1024];
@@ -180,6 +197,7 @@ impl Proc {
         let handle = self.open_stat(pid).ok()?;
         let stat = self.read_stat(handle.as_fd())?;
         let mut process = bare(pid, status, &stat);
+        process.resident = self.resident(pid, &stat);
         self.look_closer(&mut process, status);
         Some((process, handle, stat))
     }
@@ -248,11 +266,13 @@ impl Proc {
         use std::os::unix::ffi::OsStrExt;
         const DELETED: &[u8] = b" (deleted)";
         let path = format!("{teller}/exe");
-        let Ok(link) = self.link(&path) else {
-            return Exe::default();
+        let link = match self.link(&path) {
+            Ok(link) => link,
+            Err(e) if e.kind() == io::ErrorKind::InvalidFilename => PathBuf::from(TOO_LONG),
+            Err(_) => return Exe::default(),
         };
         let flags = AtFlags::STATX_DONT_SYNC;
-        let wanted = StatxFlags::UID | StatxFlags::NLINK | mounts::MOUNT;
+        let wanted = StatxFlags::BASIC_STATS | mounts::MOUNT;
         let known = statx(&self.dir, &path, flags, wanted).ok();
         let bytes = link.as_os_str().as_bytes();
         let named = bytes.strip_suffix(DELETED);
@@ -264,10 +284,31 @@ impl Proc {
             }),
             deleted,
             owner: known
-                .filter(|stat| stat.stx_uid != 0 || self.is_hosts_word(&path, stat))
+                .filter(|stat| stat.stx_uid != 0 || self.is_roots(&path, stat))
                 .map(|stat| stat.stx_uid),
             sha256: None,
         }
+    }
+
+    /// Whether what root owns by that stat of `PID/exe` is root's, and runs nothing but itself.
+    pub fn is_roots(&self, exe: &str, stat: &Statx) -> bool {
+        self.is_hosts_word(exe, stat) && !self.loaders.have(stat, || self.open_same(exe, stat))
+    }
+
+    /// It may have become another program meanwhile, which may be on anybody's file system.
+    fn open_same(&self, exe: &str, stat: &Statx) -> Option<OwnedFd> {
+        let handle = openat(
+            &self.dir,
+            exe,
+            OFlags::PATH | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .ok()?;
+        let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+        let now = statx(&handle, "", flags, StatxFlags::INO | mounts::MOUNT).ok()?;
+        let file = |s: &Statx| (s.stx_mnt_id, s.stx_dev_major, s.stx_dev_minor, s.stx_ino);
+        let own = format!("self/fd/{}", handle.as_raw_fd());
+        (file(&now) == file(stat)).then(|| self.open_file(&own).ok())?
     }
 
     /// Of the unified hierarchy.

@@ -102,6 +102,11 @@ static void pool(int port) {
     burn();
 }
 
+static void *rest(void *nothing) {
+    pause();
+    return nothing;
+}
+
 static void *unmap(void *mapped) {
     munmap(mapped, 4096);
     return mapped;
@@ -213,6 +218,24 @@ int main(int argc, char **argv) {
             memfd_create("\033[2Jmany\n", 0);
         if (mkdir("below", 0700) || chdir("below") || rmdir("../below"))
             _exit(6);
+    } else if (!strcmp(how, "keeps")) {
+        /* So many MiB, and the first thread ends. */
+        memset(malloc((size_t)number << 20), 1, (size_t)number << 20);
+        pthread_t other;
+        pthread_create(&other, NULL, rest, NULL);
+        syscall(SYS_exit, 0);
+    } else if (!strcmp(how, "deeper")) {
+        /* As the same program at a path that is longer than any call can tell. */
+        char name[251];
+        memset(name, 'd', 250);
+        name[250] = 0;
+        for (int i = 0; i < 20; i++)
+            if (mkdir(name, 0700) | chdir(name))
+                _exit(8);
+        int to = open("notes", O_WRONLY | O_CREAT, 0755);
+        copy("/proc/self/exe", to);
+        close(to);
+        execl("./notes", "notes", "burn", NULL);
     } else if (!strcmp(how, "locked")) {
         lock_memory(argv[2]);
     } else if (!strcmp(how, "deaf")) {
