@@ -133,8 +133,14 @@ impl Programs {
         }
     }
 
-    fn add(&mut self, proc: &Proc, pid: u32) -> Option<usize> {
-        let program = Program::open(proc, pid)?;
+    /// The number of the first one.
+    fn add_all(&mut self, proc: &Proc, process: &Process) -> Option<usize> {
+        let all = Program::all_of(proc, process).into_iter();
+        let added: Vec<usize> = all.filter_map(|program| self.add(program)).collect();
+        added.first().copied()
+    }
+
+    fn add(&mut self, program: Program) -> Option<usize> {
         let stat = fstat(&program.file).ok()?;
         let key = (stat.st_dev, stat.st_ino);
         if let Some(known) = self.known.get(&key) {
@@ -155,7 +161,7 @@ fn describe(proc: &Proc, pid: u32, programs: &mut Programs) -> Option<Described>
     Some(Described {
         files: files(proc, &teller),
         environment: environment(proc, process.uid, &teller),
-        program: is_own.then(|| programs.add(proc, pid)).flatten(),
+        program: is_own.then(|| programs.add_all(proc, &process)).flatten(),
         process,
     })
 }

@@ -70,6 +70,22 @@ impl Memory {
     }
 }
 
+impl Memory {
+    /// The same of work that comes to something else than bytes.
+    pub fn ask<T: Send + 'static>(
+        &self,
+        uid: u32,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let (tell, told) = sync_channel(1);
+        self.read(uid, move || {
+            let _ = tell.send(work());
+            Vec::new()
+        })?;
+        told.try_recv().ok()
+    }
+}
+
 impl Readers {
     fn has_to_wait(&mut self, uid: u32) -> bool {
         let waits = self.left_waiting.get(&uid);

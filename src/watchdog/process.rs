@@ -76,10 +76,18 @@ impl Exe {
     /// Whether the program is not root's, and so may be anything; what root's loader was told to
     /// load may be, too. A program of which nobody can tell is not said to be.
     pub fn is_own(&self) -> bool {
-        let is_loader = self
-            .file_name()
-            .is_some_and(|name| is_loader(name.as_bytes()));
-        self.path.is_some() && (self.owner != Some(0) || is_loader)
+        self.path.is_some() && (self.owner != Some(0) || self.is_loader())
+    }
+
+    /// Whether it has the name of the system's loader.
+    fn is_loader(&self) -> bool {
+        self.file_name()
+            .is_some_and(|name| is_loader(name.as_bytes()))
+    }
+
+    /// Whether it may be the system's loader, and what it loaded is what runs.
+    pub fn may_load(&self) -> bool {
+        self.owner.is_none() || self.is_loader()
     }
 
     /// The last part of the program's path.
