@@ -133,8 +133,14 @@ impl Programs {
         }
     }
 
-    fn add(&mut self, proc: &Proc, pid: u32) -> Option<usize> {
-        let program = Program::open(proc, pid)?;
+    /// The number of the first one.
+    fn add_all(&mut self, proc: &Proc, process: &Process) -> Option<usize> {
+        let all = Program::all_of(proc, process).into_iter();
+        let added: Vec<usize> = all.filter_map(|program| self.add(program)).collect();
+        added.first().copied()
+    }
+
+    fn add(&mut self, program: Program) -> Option<usize> {
         let stat = fstat(&program.file).ok()?;
         let key = (stat.st_dev, stat.st_ino);
         if let Some(known) = self.known.get(&key) {
@@ -154,8 +160,8 @@ fn describe(proc: &Proc, pid: u32, programs: &mut Programs) -> Option<Described>
     let (is_own, teller) = (process.exe.is_own(), proc.teller(pid));
     Some(Described {
         files: files(proc, &teller),
-        environment: environment(proc, &teller),
-        program: is_own.then(|| programs.add(proc, pid)).flatten(),
+        environment: environment(proc, process.uid, &teller),
+        program: is_own.then(|| programs.add_all(proc, &process)).flatten(),
         process,
     })
 }
@@ -197,10 +203,9 @@ fn files(proc: &Proc, teller: &str) -> Vec<String> {
 }
 
 /// Values may be secrets, of the student or of a workshop.
-fn environment(proc: &Proc, teller: &str) -> Vec<String> {
-    let bytes = proc
-        .text(&format!("{teller}/environ"), 64 << 10)
-        .unwrap_or_default();
+fn environment(proc: &Proc, uid: u32, teller: &str) -> Vec<String> {
+    let bytes = proc.memory(uid, format!("{teller}/environ"), 64 << 10);
+    let bytes = bytes.unwrap_or_default();
     let entries = bytes.split(|&b| b == 0);
     let names = entries.filter_map(|entry| {
         let end = entry.iter().position(|&b| b == b'=')?;

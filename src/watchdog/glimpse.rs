@@ -6,7 +6,6 @@ use std::fmt::Write;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{AtFlags, StatxFlags, fstat, statx};
-use rustix::io::read;
 
 use super::mounts;
 use super::process::is_loader;
@@ -40,7 +39,7 @@ type File = (u64, u32, u32, u64, i64, u32);
 pub struct Programs {
     names: HashMap<File, Box<[u8]>>,
     path: String,
-    argv: Box<[u8; MOST_ARGV]>,
+    argv: Vec<u8>,
 }
 
 impl Default for Programs {
@@ -48,7 +47,7 @@ impl Default for Programs {
         Programs {
             names: HashMap::new(),
             path: String::new(),
-            argv: Box::new([0; MOST_ARGV]),
+            argv: Vec::new(),
         }
     }
 }
@@ -73,7 +72,7 @@ impl Programs {
             Ok(uid) => uid,
             Err(_) => return Seen::Gone,
         };
-        let glimpse = is_student(uid).then(|| self.glimpse(proc, pid, &cmdline));
+        let glimpse = is_student(uid).then(|| self.glimpse(proc, pid, uid, cmdline));
         match glimpse.flatten() {
             Some(glimpse) => Seen::Roots(uid, glimpse),
             None => Seen::Other,
@@ -83,7 +82,13 @@ impl Programs {
     /// None when its program is not root's or loads any other, or cannot be seen. What it calls
     /// itself is for the next sample: at its start that is its file's name, a link's to it, or its
     /// script's.
-    fn glimpse(&mut self, proc: &Proc, pid: u32, cmdline: &OwnedFd) -> Option<Glimpse<'_>> {
+    fn glimpse(
+        &mut self,
+        proc: &Proc,
+        pid: u32,
+        uid: u32,
+        cmdline: OwnedFd,
+    ) -> Option<Glimpse<'_>> {
         let file = roots(proc, self.path(pid, "exe"))?;
         if !self.names.contains_key(&file) {
             if self.names.len() > REMEMBERED {
@@ -98,13 +103,13 @@ impl Programs {
             self.names.insert(file, name.as_encoded_bytes().into());
         }
         let name = self.names.get(&file).filter(|name| !is_loader(name))?;
+        let mut room = std::mem::take(&mut self.argv);
+        room.resize(MOST_ARGV, 0);
+        self.argv = proc.memory_of(uid, cmdline, room)?;
         // There are none while a program is on its way in.
-        let argv = read(cmdline, &mut self.argv[..])
-            .ok()
-            .filter(|&length| length > 0)?;
-        Some(Glimpse {
+        (!self.argv.is_empty()).then_some(Glimpse {
             file: name,
-            argv: &self.argv[..argv],
+            argv: &self.argv,
         })
     }
 
@@ -126,7 +131,7 @@ fn roots(proc: &Proc, exe: &str) -> Option<File> {
         stat.stx_ctime.tv_sec,
         stat.stx_ctime.tv_nsec,
     );
-    (stat.stx_uid == 0 && proc.is_hosts_word(exe, &stat)).then_some(file)
+    (stat.stx_uid == 0 && proc.is_roots(exe, &stat)).then_some(file)
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ impl Hashes {
         if process.exe.sha256.is_some() || !process.exe.is_own() {
             return;
         }
-        let Some(program) = Program::open(proc, process.id.pid) else {
+        let Some(program) = Program::all_of(proc, process).into_iter().next() else {
             return;
         };
         let Ok(stat) = fstat(&program.file) else {

@@ -46,14 +46,19 @@ pub struct Process {
     pub cgroup: Option<String>,
 }
 
-/// The program that runs, as the kernel knows it: nobody can talk it into something else.
+/// A path that is longer than any call can tell; a real one begins with `/`.
+pub const TOO_LONG: &str = "(a path too long to be told)";
+
+/// The program that runs, as the kernel knows it. Who has a namespace can make it root's interpreter, and
+/// gets no more by it than by having root's interpreter run the code.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exe {
     /// Without the kernel's ` (deleted)`; None for a process of the kernel, or one that is gone.
     pub path: Option<PathBuf>,
     /// No name leads to it any more; so it is with every memfd.
     pub deleted: bool,
-    /// The uid that owns the file; None where only a file system says root whose word does not count.
+    /// The uid that owns the file; None where only a file system says root whose word does not count,
+    /// and where it is root's loader under another name.
     pub owner: Option<u32>,
     /// Hex; None until somebody has asked for it.
     pub sha256: Option<String>,
@@ -71,10 +76,18 @@ impl Exe {
     /// Whether the program is not root's, and so may be anything; what root's loader was told to
     /// load may be, too. A program of which nobody can tell is not said to be.
     pub fn is_own(&self) -> bool {
-        let is_loader = self
-            .file_name()
-            .is_some_and(|name| is_loader(name.as_bytes()));
-        self.path.is_some() && (self.owner != Some(0) || is_loader)
+        self.path.is_some() && (self.owner != Some(0) || self.is_loader())
+    }
+
+    /// Whether it has the name of the system's loader.
+    fn is_loader(&self) -> bool {
+        self.file_name()
+            .is_some_and(|name| is_loader(name.as_bytes()))
+    }
+
+    /// Whether it may be the system's loader, and what it loaded is what runs.
+    pub fn may_load(&self) -> bool {
+        self.owner.is_none() || self.is_loader()
     }
 
     /// The last part of the program's path.

@@ -2,15 +2,19 @@
 //! any bytes, and a file behind `exe` may be on a file system that answers never.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, Statx, StatxFlags, openat, readlinkat, statx};
 use rustix::io::{pread, read};
 
+use super::loader::Loaders;
+use super::mapped::mapped;
+use super::memory::Memory;
 use super::mounts::{self, Mounts};
 use super::proc_dir::ProcDir;
-use super::process::{Exe, Process, ProcessId};
+use super::process::{Exe, Process, ProcessId, TOO_LONG};
 
 /// As much of the arguments as is kept, in bytes.
 pub const MOST_ARGV: usize = 4096;
@@ -18,10 +22,12 @@ pub const MOST_ARGV: usize = 4096;
 /// The open /proc of this host.
 #[derive(Debug)]
 pub struct Proc {
-    dir: ProcDir,
+    dir: Arc<ProcDir>,
     ticks: u64,
     page: u64,
     mounts: Mounts,
+    memory: Memory,
+    loaders: Loaders,
 }
 
 /// What changes all the time.
@@ -58,23 +64,51 @@ impl AsFd for Proc {
 impl Proc {
     pub fn open() -> io::Result<Proc> {
         Ok(Proc {
-            dir: ProcDir::open()?,
+            dir: Arc::new(ProcDir::open()?),
             ticks: rustix::param::clock_ticks_per_second(),
             page: rustix::param::page_size() as u64,
             mounts: Mounts::default(),
+            memory: Memory::default(),
+            loaders: Loaders::default(),
         })
     }
 
     pub fn pids(&self) -> io::Result<Vec<u32>> {
-        numbers(&self.dir)
+        numbers(&*self.dir)
     }
 
     pub fn open_file(&self, path: &str) -> io::Result<OwnedFd> {
         self.dir.open_file(path)
     }
 
+    /// All of a small file. Not of one that shows a process's memory.
     pub fn text(&self, path: &str, most: usize) -> io::Result<Vec<u8>> {
         self.dir.text(path, most)
+    }
+
+    /// A file that shows the memory of a process of that uid's; None where nobody can tell.
+    pub fn memory(&self, uid: u32, path: String, most: usize) -> Option<Vec<u8>> {
+        let dir = Arc::clone(&self.dir);
+        let work = move || dir.text(&path, most).unwrap_or_default();
+        self.memory.read(uid, work)
+    }
+
+    /// Handles on the files of which a process has code in its memory, each once; those first that
+    /// are no libraries by their names, and at most so many. They need CAP_CHECKPOINT_RESTORE.
+    pub fn mapped(&self, uid: u32, teller: &str, most: usize) -> Vec<OwnedFd> {
+        let (dir, teller) = (Arc::clone(&self.dir), teller.to_owned());
+        let work = move || mapped(&dir, &teller, most);
+        self.memory.ask(uid, work).unwrap_or_default()
+    }
+
+    /// The same of one that is open; all there is comes with one read. `bytes` says how much.
+    pub fn memory_of(&self, uid: u32, file: OwnedFd, mut bytes: Vec<u8>) -> Option<Vec<u8>> {
+        let work = move || {
+            let length = read(&file, &mut bytes[..]).unwrap_or(0);
+            bytes.truncate(length);
+            bytes
+        };
+        self.memory.read(uid, work)
     }
 
     pub fn link(&self, path: &str) -> io::Result<PathBuf> {
@@ -83,7 +117,7 @@ impl Proc {
 
     /// Whether what was said of the file behind `PID/exe` is the host's word; it was asked for with
     /// [`mounts::MOUNT`].
-    pub fn is_hosts_word(&self, exe: &str, stat: &Statx) -> bool {
+    fn is_hosts_word(&self, exe: &str, stat: &Statx) -> bool {
         self.mounts.is_hosts_word(&self.dir, exe, stat)
     }
 
@@ -131,6 +165,20 @@ impl Proc {
         })
     }
 
+    /// Bytes in memory. The stat of a process whose first thread has ended has none.
+    pub fn resident(&self, pid: u32, stat: &Stat) -> u64 {
+        if stat.state != 'Z' || stat.threads < 2 {
+            return stat.resident;
+        }
+        let text = self.text(&format!("{}/statm", self.teller(pid)), 4096);
+        let text = String::from_utf8(text.unwrap_or_default()).unwrap_or_default();
+        let pages = text.split_ascii_whitespace().nth(1);
+        pages
+            .and_then(|pages| pages.parse::<u64>().ok())
+            .unwrap_or(0)
+            * self.page
+    }
+
     pub fn status(&self, pid: u32) -> Option<Status> {
         let file = self.open_file(&format!("{pid}/status")).ok()?;
         let mut bytes = [0; 1024];
@@ -151,7 +199,7 @@ impl Proc {
         // It is its first thread that lives on through an exec.
         let teller = pid.to_string();
         process.exe = self.exe(&teller);
-        process.argv = self.argv(&teller);
+        process.argv = self.argv(status.uid, &teller);
         Some(process)
     }
 
@@ -159,6 +207,7 @@ impl Proc {
         let handle = self.open_stat(pid).ok()?;
         let stat = self.read_stat(handle.as_fd())?;
         let mut process = bare(pid, status, &stat);
+        process.resident = self.resident(pid, &stat);
         self.look_closer(&mut process, status);
         Some((process, handle, stat))
     }
@@ -177,7 +226,7 @@ impl Proc {
         } else {
             process.exe = exe;
         }
-        process.argv = self.argv(&teller);
+        process.argv = self.argv(status.uid, &teller);
         process.cwd = self.link(&format!("{teller}/cwd")).ok();
         process.cgroup = self.cgroup(pid);
     }
@@ -195,26 +244,23 @@ impl Proc {
     }
 
     fn tells(&self, teller: &str) -> bool {
-        readlinkat(&self.dir, format!("{teller}/exe"), Vec::new()).is_ok()
+        readlinkat(&*self.dir, format!("{teller}/exe"), Vec::new()).is_ok()
     }
 
     fn threads(&self, pid: u32) -> io::Result<Vec<u32>> {
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
         numbers(&openat(
-            &self.dir,
+            &*self.dir,
             format!("{pid}/task"),
             flags,
             Mode::empty(),
         )?)
     }
 
-    fn argv(&self, teller: &str) -> Vec<String> {
-        let mut bytes = [0; MOST_ARGV];
-        let file = self.open_file(&format!("{teller}/cmdline"));
-        // All there is comes with one read.
-        let length = file.map_or(0, |file| read(&file, &mut bytes).unwrap_or(0));
-        let bytes = &bytes[..length];
-        let bytes = bytes.strip_suffix(&[0]).unwrap_or(bytes);
+    fn argv(&self, uid: u32, teller: &str) -> Vec<String> {
+        let bytes = self.memory(uid, format!("{teller}/cmdline"), MOST_ARGV);
+        let bytes = bytes.unwrap_or_default();
+        let bytes = bytes.strip_suffix(&[0]).unwrap_or(&bytes);
         if bytes.is_empty() {
             return Vec::new();
         }
@@ -230,12 +276,14 @@ impl Proc {
         use std::os::unix::ffi::OsStrExt;
         const DELETED: &[u8] = b" (deleted)";
         let path = format!("{teller}/exe");
-        let Ok(link) = self.link(&path) else {
-            return Exe::default();
+        let link = match self.link(&path) {
+            Ok(link) => link,
+            Err(e) if e.kind() == io::ErrorKind::InvalidFilename => PathBuf::from(TOO_LONG),
+            Err(_) => return Exe::default(),
         };
         let flags = AtFlags::STATX_DONT_SYNC;
-        let wanted = StatxFlags::UID | StatxFlags::NLINK | mounts::MOUNT;
-        let known = statx(&self.dir, &path, flags, wanted).ok();
+        let wanted = StatxFlags::BASIC_STATS | mounts::MOUNT;
+        let known = statx(&*self.dir, &path, flags, wanted).ok();
         let bytes = link.as_os_str().as_bytes();
         let named = bytes.strip_suffix(DELETED);
         let deleted = named.is_some() || known.as_ref().is_some_and(|stat| stat.stx_nlink == 0);
@@ -246,10 +294,31 @@ impl Proc {
             }),
             deleted,
             owner: known
-                .filter(|stat| stat.stx_uid != 0 || self.is_hosts_word(&path, stat))
+                .filter(|stat| stat.stx_uid != 0 || self.is_roots(&path, stat))
                 .map(|stat| stat.stx_uid),
             sha256: None,
         }
+    }
+
+    /// Whether what root owns by that stat of `PID/exe` is root's, and runs nothing but itself.
+    pub fn is_roots(&self, exe: &str, stat: &Statx) -> bool {
+        self.is_hosts_word(exe, stat) && !self.loaders.have(stat, || self.open_same(exe, stat))
+    }
+
+    /// It may have become another program meanwhile, which may be on anybody's file system.
+    fn open_same(&self, exe: &str, stat: &Statx) -> Option<OwnedFd> {
+        let handle = openat(
+            &*self.dir,
+            exe,
+            OFlags::PATH | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .ok()?;
+        let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+        let now = statx(&handle, "", flags, StatxFlags::INO | mounts::MOUNT).ok()?;
+        let file = |s: &Statx| (s.stx_mnt_id, s.stx_dev_major, s.stx_dev_minor, s.stx_ino);
+        let own = format!("self/fd/{}", handle.as_raw_fd());
+        (file(&now) == file(stat)).then(|| self.open_file(&own).ok())?
     }
 
     /// Of the unified hierarchy.

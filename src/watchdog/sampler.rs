@@ -161,6 +161,7 @@ impl Sampler {
             differs || used >= COMPUTES || (u64::from(pid) + self.turn).is_multiple_of(TURN);
         known.image = stat.image;
         process.take(&stat);
+        process.resident = self.proc.resident(pid, &stat);
         if is_due && let Some(status) = self.proc.status(pid) {
             self.proc.look_closer(process, status);
         }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::finding::{Finding, Level, Rule};
 use super::history::{History, Past};
 use super::policy::{Places, Policy};
-use super::process::Process;
+use super::process::{Process, TOO_LONG};
 use super::snapshot::{Seat, Snapshot};
 use super::told;
 use super::words::Words;
@@ -49,6 +49,8 @@ pub enum Odd {
     Hidden {
         deleted: bool,
     },
+    /// Below more directories than any call can tell.
+    Deep,
 }
 
 impl Odd {
@@ -61,6 +63,7 @@ impl Odd {
             Odd::Temporary { deleted: false } => "in a temporary directory",
             Odd::Hidden { deleted: true } => "that was deleted from a hidden directory",
             Odd::Hidden { deleted: false } => "in a hidden directory",
+            Odd::Deep => "that lies deeper than can be told",
         }
     }
 }
@@ -227,6 +230,9 @@ impl<'a> Scene<'a> {
 fn odd(process: &Process, places: &Places) -> Option<Odd> {
     let path = process.exe.path.as_ref()?.to_str().unwrap_or_default();
     let deleted = process.exe.deleted;
+    if path == TOO_LONG {
+        return Some(Odd::Deep);
+    }
     if path.starts_with("/memfd:") {
         return Some(Odd::Memory);
     }

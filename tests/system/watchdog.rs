@@ -31,6 +31,8 @@ mod recorded;
 mod resumed;
 #[path = "watchdog/serve.rs"]
 mod serve;
+#[path = "watchdog/sight.rs"]
+mod sight;
 #[path = "watchdog/tables.rs"]
 mod tables;
 #[path = "watchdog/unit.rs"]

@@ -43,7 +43,7 @@ fn level(scene: &Scene, subject: &Subject, odd: &Odd) -> (Level, u8) {
         Odd::Memory | Odd::Temporary { deleted: true } | Odd::Hidden { deleted: true } => {
             suspicious
         }
-        Odd::Temporary { .. } | Odd::Hidden { .. } => told::ms(places.certain_after),
+        Odd::Temporary { .. } | Odd::Hidden { .. } | Odd::Deep => told::ms(places.certain_after),
     };
     match subject.cpu_ms >= certain || lie(subject.process).is_some() {
         true => (Level::Certain, 100),

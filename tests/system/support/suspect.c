@@ -102,6 +102,33 @@ static void pool(int port) {
     burn();
 }
 
+static void *rest(void *nothing) {
+    pause();
+    return nothing;
+}
+
+static void *unmap(void *mapped) {
+    munmap(mapped, 4096);
+    return mapped;
+}
+
+/* Nobody can read what is in its memory any more, once the file system of that file does not answer:
+ * one thread waits for what it wrote to be taken, another one for the first. Both hold on to the map. */
+static void lock_memory(const char *path) {
+    int fd = open(path, O_RDWR);
+    char *mapped = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (mapped == MAP_FAILED)
+        _exit(7);
+    mapped[0] = 0x7f;
+    close(creat("mapped", 0600));
+    while (access("go", F_OK))
+        usleep(1000);
+    pthread_t first;
+    pthread_create(&first, NULL, unmap, mapped);
+    usleep(100000);
+    mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
 int main(int argc, char **argv) {
     const char *how = argc > 1 ? argv[1] : "idle";
     int number = argc > 2 ? atoi(argv[2]) : 1;
@@ -191,6 +218,26 @@ int main(int argc, char **argv) {
             memfd_create("\033[2Jmany\n", 0);
         if (mkdir("below", 0700) || chdir("below") || rmdir("../below"))
             _exit(6);
+    } else if (!strcmp(how, "keeps")) {
+        /* So many MiB, and the first thread ends. */
+        memset(malloc((size_t)number << 20), 1, (size_t)number << 20);
+        pthread_t other;
+        pthread_create(&other, NULL, rest, NULL);
+        syscall(SYS_exit, 0);
+    } else if (!strcmp(how, "deeper")) {
+        /* As the same program at a path that is longer than any call can tell. */
+        char name[251];
+        memset(name, 'd', 250);
+        name[250] = 0;
+        for (int i = 0; i < 20; i++)
+            if (mkdir(name, 0700) | chdir(name))
+                _exit(8);
+        int to = open("notes", O_WRONLY | O_CREAT, 0755);
+        copy("/proc/self/exe", to);
+        close(to);
+        execl("./notes", "notes", "burn", NULL);
+    } else if (!strcmp(how, "locked")) {
+        lock_memory(argv[2]);
     } else if (!strcmp(how, "deaf")) {
         for (int s = 1; s < 32; s++)
             signal(s, SIG_IGN);

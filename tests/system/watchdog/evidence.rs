@@ -194,6 +194,62 @@ fn a_path_that_changes_meanwhile_is_not_what_is_kept() {
     });
 }
 
+/// By whatever name the loader is run, and whatever is at the program's path by then.
+#[test]
+fn what_the_loader_runs_is_kept() {
+    on_private_host(|| {
+        let watched = Watched::site(POLICY, "");
+        let loader = sh("ls /lib*/ld-linux*.so.* | head -1");
+        let (plain, other) = (watched.copy(1, "plain"), watched.copy(1, "/tmp/s1/other"));
+        let bound = watched.copy(1, "bound");
+        // Not the same program twice.
+        sh(&format!("echo plain >>{plain}; echo other >>{other}"));
+        let line = format!(
+            "mount --bind {} {bound}; exec {bound} {other} idle",
+            loader.trim()
+        );
+        let mut children = [
+            watched.run(1, loader.trim(), &[&plain, "idle"]),
+            watched.run(1, "/usr/bin/unshare", &["-Urm", "/bin/sh", "-c", &line]),
+        ];
+        let programs = [&plain, &other];
+        for (child, program) in children.iter().zip(programs) {
+            let maps = format!("/proc/{}/maps", child.id());
+            wait_for(20, "loaded program", || {
+                fs::read_to_string(&maps)
+                    .ok()?
+                    .contains(program.as_str())
+                    .then_some(())
+            });
+        }
+        let sums = programs.map(|program| sh(&format!("sha256sum {program}"))[..64].to_owned());
+        sh(&format!("rm {plain} {other}; ln -s /etc/shadow {plain}"));
+        let miner = watched.copy(1, "xmrig");
+        let mut miner = watched.run(1, &miner, &["idle"]);
+        look(&watched);
+        miner.wait().unwrap();
+        for child in &mut children {
+            child.wait().unwrap();
+        }
+        let report = report(&watched);
+        let kept_as: Vec<u64> = report["described"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|one| one["program"].as_u64())
+            .collect();
+        assert_eq!(kept_as.len(), 3, "{report:#}");
+        for sum in &sums {
+            let all = report["programs"].as_array().unwrap();
+            let place = all.iter().position(|program| program["sha256"] == *sum);
+            let place = place.unwrap_or_else(|| panic!("{sum} is not in {all:?}"));
+            assert!(kept_as.contains(&(place as u64)));
+            let copy = kept(all[place]["copy"].as_str().unwrap());
+            assert_eq!(sh(&format!("sha256sum {}", copy.display()))[..64], *sum);
+        }
+    });
+}
+
 /// A directory of the student's with such a name, and a program in it.
 fn place(watched: &Watched, name: &[u8], file: &[u8]) -> OsString {
     let dir = watched.home(1).join(OsStr::from_bytes(name));

@@ -98,3 +98,52 @@ fn what_cannot_be_ended_is_told_while_it_is_tried() {
         miner.wait().unwrap();
     });
 }
+
+/// A process whose memory nobody can read. None where there is no FUSE.
+fn lock_memory(watched: &Watched, student: u32, name: &str) -> Option<(DeadMount, Child)> {
+    let home = watched.home(student);
+    let (at, uid) = (home.join("mount"), watched.uid(student));
+    sh(&format!("mkdir {0}; chown {uid} {0}", at.display()));
+    let Some(mut mount) = DeadMount::new(&at, uid, &fs::read(SUSPECT).unwrap()) else {
+        eprintln!("left out: there is no FUSE here");
+        return None;
+    };
+    let program = watched.copy(student, name);
+    let file = at.join("xmrig").display().to_string();
+    let child = watched.run(student, &program, &["locked", &file]);
+    wait_for(10, "mapped file", || {
+        home.join("mapped").exists().then_some(())
+    });
+    mount.swallow();
+    fs::write(home.join("go"), "").unwrap();
+    wait_for(10, "question", || (mount.swallowed() > 0).then_some(()));
+    wait_for(10, "locked memory", || {
+        let mut asked = Command::new("timeout");
+        asked.args(["-s", "KILL", "0.5", "cat"]);
+        asked.arg(format!("/proc/{}/cmdline", child.id()));
+        (!asked.output().unwrap().status.success()).then_some(())
+    });
+    Some((mount, child))
+}
+
+#[test]
+fn memory_that_nobody_can_read_keeps_nobody_waiting() {
+    on_private_host(|| {
+        let mut watched = Watched::site(POLICY, "");
+        sh("mount -t fusectl none /sys/fs/fuse/connections");
+        let Some((_mount, mut locked)) = lock_memory(&watched, ALONE, "xmrig") else {
+            return;
+        };
+        watched.start_watchdog_with(&[]);
+        let miner = watched.copy(2, "xmrig");
+        let mut miner = watched.run(2, &miner, &["idle"]);
+        wait_for(15, "end of another student's miner", || {
+            processes(watched.uid(2)).is_empty().then_some(())
+        });
+        miner.wait().unwrap();
+        wait_for(15, "end of what hid its memory", || {
+            processes(watched.uid(ALONE)).is_empty().then_some(())
+        });
+        locked.wait().unwrap();
+    });
+}

@@ -6,8 +6,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::watched::{POLICY, Watched};
-use crate::support::{among_all_processes, root, wait_for};
+use crate::support::watched::{POLICY, SUSPECT, Watched};
+use crate::support::{among_all_processes, root, sh, wait_for};
 
 const CALLS: &str = "/run/calls";
 
@@ -92,7 +92,9 @@ fn it_can_do_its_work_with_what_its_unit_leaves_it() {
         watched.start_watchdog_below(&starter, &[]);
         watched.is_watching();
         let program = watched.copy(1, "xmrig");
-        let mut bystander = watched.run(1, "/usr/bin/sleep", &["300"]);
+        let loader = sh("ls /lib*/ld-linux*.so.* | head -1");
+        let loaded = watched.copy(1, "notes");
+        let mut bystander = watched.run(1, loader.trim(), &[&loaded, "idle"]);
         let mut miner = watched.run(1, &program, &["idle"]);
         miner.wait().unwrap();
         bystander.wait().unwrap();
@@ -107,6 +109,14 @@ fn it_can_do_its_work_with_what_its_unit_leaves_it() {
             assert!(done.contains(what), "{what} is not in {done}");
         }
         assert_eq!(incident["evidence"], "incident-1");
+        // What the loader runs is kept, too, and not the loader.
+        let shown = watched.wod(&["watchdog", "show", "1", "--json"]);
+        let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
+        let sum = sh(&format!("sha256sum {SUSPECT}"));
+        for number in 0..2 {
+            let program = &shown["report"]["programs"][number];
+            assert_eq!(program["sha256"], sum[..64], "{number} of {shown:#}");
+        }
         watched.stop_watchdog();
         if is_traced {
             let text = wait_for(10, "end of the trace", || {
