@@ -31,18 +31,9 @@ impl Ledger {
 
     /// Removes what runs that were killed were writing or trying here.
     pub fn tidy(&self) -> Result<(), Fault> {
-        let of_each: [(PathBuf, fn(&Dir) -> safefs::Result<()>); 3] = [
-            (self.root.clone(), remove_abandoned),
-            (self.root.join("before"), remove_abandoned),
-            (self.root.join(TRY), remove_files),
-        ];
-        for (dir, tidy) in of_each {
-            match Dir::open_root(&dir).and_then(|dir| tidy(&dir)) {
-                Err(e) if !e.is_not_found() => return Err(of_files(&dir, &e)),
-                _ => {}
-            }
-        }
-        Ok(())
+        tidy(&self.root, remove_abandoned)?;
+        tidy(&self.root.join("before"), remove_abandoned)?;
+        tidy(&self.root.join(TRY), remove_files)
     }
 
     /// Keeps what was at a path before deliver first replaced it.
@@ -99,6 +90,13 @@ impl Ledger {
         let dir = self.dir("")?;
         dir.write_durable(Path::new(name), value.to_string().as_bytes(), 0o600)
             .map_err(|e| of_files(Path::new(name), &e))
+    }
+}
+
+fn tidy(dir: &Path, how: fn(&Dir) -> safefs::Result<()>) -> Result<(), Fault> {
+    match Dir::open_root(dir).and_then(|dir| how(&dir)) {
+        Err(e) if !e.is_not_found() => Err(of_files(dir, &e)),
+        _ => Ok(()),
     }
 }
 
