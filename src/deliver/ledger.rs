@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::ports::Fault;
-use crate::safefs::{Dir, remove_abandoned};
+use crate::safefs::{self, Dir, remove_abandoned};
 
 use super::place::{flat, of_files};
 
 const LARGEST: u64 = 64 << 20;
+const TRY: &str = "try";
 
 #[derive(Debug, Clone)]
 pub struct Ledger {
@@ -25,18 +26,14 @@ impl Ledger {
 
     /// A directory of root's own, to try a file in before it goes live.
     pub fn try_out(&self) -> Result<Dir, Fault> {
-        self.dir("try")
+        self.dir(TRY)
     }
 
-    /// Removes what runs that were killed were writing here.
+    /// Removes what runs that were killed were writing or trying here.
     pub fn tidy(&self) -> Result<(), Fault> {
-        for dir in [self.root.clone(), self.root.join("before")] {
-            match Dir::open_root(&dir).and_then(|dir| remove_abandoned(&dir)) {
-                Err(e) if !e.is_not_found() => return Err(of_files(&dir, &e)),
-                _ => {}
-            }
-        }
-        Ok(())
+        tidy(&self.root, remove_abandoned)?;
+        tidy(&self.root.join("before"), remove_abandoned)?;
+        tidy(&self.root.join(TRY), remove_files)
     }
 
     /// Keeps what was at a path before deliver first replaced it.
@@ -93,5 +90,40 @@ impl Ledger {
         let dir = self.dir("")?;
         dir.write_durable(Path::new(name), value.to_string().as_bytes(), 0o600)
             .map_err(|e| of_files(Path::new(name), &e))
+    }
+}
+
+fn tidy(dir: &Path, how: fn(&Dir) -> safefs::Result<()>) -> Result<(), Fault> {
+    match Dir::open_root(dir).and_then(|dir| how(&dir)) {
+        Err(e) if !e.is_not_found() => Err(of_files(dir, &e)),
+        _ => Ok(()),
+    }
+}
+
+/// Whatever is tried, its run takes it away again.
+fn remove_files(dir: &Dir) -> safefs::Result<()> {
+    dir.entries()?
+        .iter()
+        .try_for_each(|entry| dir.remove_file(Path::new(&entry.name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_left_of_what_a_killed_run_tried() {
+        let place = tempfile::tempdir().unwrap();
+        let ledger = Ledger::new(place.path().join("deliver"));
+        ledger.tidy().unwrap();
+        let tried = ledger.try_out().unwrap();
+        let gone = PathBuf::from(format!(".wod-{:x}-1-2", i32::MAX));
+        for name in [&gone, &PathBuf::from("sudoers")] {
+            tried.write(name, b"half", 0o600).unwrap();
+        }
+        ledger.set_pending(&[]).unwrap();
+        ledger.tidy().unwrap();
+        assert_eq!(tried.entries().unwrap().len(), 0);
+        assert_eq!(ledger.pending().unwrap(), Vec::<Vec<String>>::new());
     }
 }

@@ -208,18 +208,6 @@ fn accepted_actions_go_on_while_more_come_in() {
     });
 }
 
-/// What the engine has used of processors so far, in milliseconds.
-fn processor_ms(backend: &Backend) -> u64 {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", backend.engine_id())).unwrap();
-    let fields = stat.rsplit_once(") ").unwrap().1;
-    // User and system time, in hundredths of a second.
-    let ticks = fields.split(' ').skip(11).take(2);
-    ticks
-        .map(|field| field.parse::<u64>().unwrap())
-        .sum::<u64>()
-        * 10
-}
-
 #[test]
 fn ten_thousand_wait_in_little_memory() {
     on_private_host(|| {
@@ -242,7 +230,7 @@ fn ten_thousand_wait_in_little_memory() {
         wait_for(120, "all of them in the journal", || {
             (count("select count(*) from actions where open") == WAITING + 1).then_some(())
         });
-        let taking_in = processor_ms(&backend);
+        let taking_in = backend.processor_ms();
         let taken_in = most_memory(&backend);
         // And once more from the journal.
         backend.kill_engine();
@@ -251,7 +239,7 @@ fn ten_thousand_wait_in_little_memory() {
             let ready = format!("ready; {} actions to carry on with", WAITING + 1);
             backend.log().contains(&ready).then_some(())
         });
-        let taking_up = processor_ms(&backend);
+        let taking_up = backend.processor_ms();
         let recovered = most_memory(&backend);
         let begun = Instant::now();
         sh("touch /tmp/go");

@@ -15,7 +15,7 @@ use crate::support::{on_private_host, sh};
 /// Exit status, stdout, stderr of `wod`.
 fn wod(words: &[&str]) -> (i32, String, String) {
     let output = Command::new("timeout")
-        .args(["20", "/run/wod"])
+        .args(["120", "/run/wod"])
         .args(words)
         .output()
         .unwrap();
@@ -45,7 +45,7 @@ fn commands_answer() {
         });
         status_of_a_quiet_backend();
         test_action();
-        lists();
+        lists(&backend);
         backend.stop_engine();
         let (exit, out, _) = wod(&["status"]);
         assert_eq!(exit, 1);
@@ -207,10 +207,11 @@ fn test_action() {
     }
 }
 
-fn lists() {
+fn lists(backend: &Backend) {
     send("CLEANUP 11 825", "CHLG-API101");
     let (exit, out, _) = wod(&["test-action", "RESET", "WKSHP-Git101", "21,22", "--wait"]);
     assert_eq!(exit, 0, "{out}");
+    backend.settled(6);
     let (_, out, _) = wod(&["actions", "list", "--all"]);
     assert_eq!(out.lines().count(), 7, "{out}");
     assert!(out.starts_with("id  accepted"), "{out}");

@@ -27,7 +27,7 @@ fn a_directory_that_does_not_answer_may_pass() {
         assert_eq!(fault.disposition, Disposition::Retry, "{fault}");
         assert!(fault.line().contains("does not answer"), "{fault}");
         assert!(!fault.chain().contains("s3cret"), "{}", fault.chain());
-        assert!(began.elapsed() < Duration::from_secs(5));
+        assert!(began.elapsed() < Duration::from_secs(20));
     }
 }
 
@@ -130,7 +130,7 @@ END
         as_user("admin", "bind-word", 7, "päss 'w\"ord").unwrap();
         what_is_refused();
 
-        sh("kill $(cat /run/dir/pid); sleep 0.5");
+        sh("pid=$(cat /run/dir/pid); kill $pid; while [ -e /proc/$pid ]; do sleep 0.02; done");
         let fault = as_user("admin", "bind-word", 7, "later").unwrap_err();
         assert_eq!(fault.disposition, Disposition::Retry);
 

@@ -88,7 +88,8 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
     ),
     (
         "another engine",
-        "(exec -a /usr/local/bin/wod bash -c 'sleep 60; :' serve) >/dev/null 2>&1 & echo $! >/run/second.pid; sleep 0.3",
+        "(exec -a /usr/local/bin/wod bash -c 'sleep 600; :' serve) >/dev/null 2>&1 & echo $! >/run/second.pid
+         until grep -qa ^/usr/local/bin/wod /proc/$!/cmdline; do sleep 0.02; done",
         "several engines",
         "kill $(cat /run/second.pid)",
     ),

@@ -158,7 +158,8 @@ while True:
             below[:] = [name for name in below if os.path.join(dir, name) != sys.argv[1]]
             for name in names: look(os.path.join(dir, name))
     rounds += 1
-    with open('/run/spy/rounds', 'w') as file: file.write(str(rounds))";
+    with open('/run/spy/rounds.new', 'w') as file: file.write(str(rounds))
+    os.rename('/run/spy/rounds.new', '/run/spy/rounds')";
 
     pub fn a_student_who_looks_everywhere_sees_no_source() {
         site();
@@ -207,16 +208,18 @@ while True:
         crate::support::wait_for(30, "a round", || (rounds() > now + 1).then_some(()));
         let seen_before = fs::read_to_string("/run/spy/looked").unwrap().len();
         let before = rounds();
-        for _ in 0..3 {
+        let mut made = 0;
+        while made < 3 || rounds() - before <= 5 {
             done(&backend, &["CREATE", "WKSHP-Comp", "3"]);
+            made += 1;
+            assert!(made < 40, "too few looks");
         }
         let during = rounds() - before;
         sh(&format!("kill -9 -{0} || kill -9 {0}", spy.id()));
         spy.wait().unwrap();
         let seen = fs::read_to_string("/run/spy/looked").unwrap();
         assert_eq!(&seen[seen_before..], "", "after {during} rounds");
-        assert!(during > 5, "{during} looks are too few");
-        println!("{during} looks at everything during 3 CREATEs saw nothing");
+        println!("{during} looks at everything during {made} CREATEs saw nothing");
         assert_eq!(as_student(3, "~/tell.x"), "told 3\n");
         // Only the executable is left, and what is in it is no text.
         let compiled = try_as_student(3, "ls -A ~ | grep tell; grep -ac hidden-word ~/tell.x");

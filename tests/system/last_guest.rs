@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::support::backend::{Backend, Options, STUDENTS, UID_BASE, home, send};
 use crate::support::seats::{self, fits, password, workshop};
-use crate::support::{on_private_host, sh, wait_for};
+use crate::support::{living, on_private_host, sh, wait_for};
 
 const TRASH: &str = "/var/student/.wod/trash";
 
@@ -101,8 +101,16 @@ fn leave_everything(student: u32) {
         touch /run/user/{id}/bus && chown {id} /run/user/{id}/bus",
         home = home(student).display(),
     ));
+    // Each has become what it is to be.
+    let running = |args: &str| {
+        living(&format!("-U {id}"))
+            .iter()
+            .any(|one| one.starts_with(args))
+    };
     wait_for(5, "processes", || {
-        (seats::processes(student) == 2).then_some(())
+        let is_alone = !fs::exists(format!("/dev/shm/.p{student}")).unwrap();
+        let is_all = is_alone && running("[kworker]") && running("/dev/shm/.p");
+        (is_all && seats::processes(student) == 2).then_some(())
     });
 }
 

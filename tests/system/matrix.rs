@@ -22,7 +22,7 @@ use crate::support::quick_hub;
 use crate::support::seats::{linger_as, workshop};
 use crate::support::site::private_tree;
 use crate::support::tracer::{Effect, Point, Tracer};
-use crate::support::{on_private_host, root, sh};
+use crate::support::{on_private_host, patience, root, sh};
 
 use end::End;
 
@@ -498,14 +498,14 @@ fn unobserved(backend: &Backend, kind: &Kind, first: u32) {
 
 /// Whether the engine was killed before all was over.
 fn ends(tracer: &Tracer, actions: usize) -> bool {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + patience(60);
     while Instant::now() < deadline {
         if tracer.has_ended(Duration::from_millis(5)) {
             return true;
         }
         if end::are_over(actions) && end::is_tidy() {
             // Its other threads may be at work for a moment still.
-            return tracer.has_ended(Duration::from_millis(150));
+            return tracer.has_ended(Duration::from_millis(500));
         }
     }
     panic!("neither killed nor settled");

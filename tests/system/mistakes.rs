@@ -16,7 +16,7 @@ use crate::support::{on_private_host, sh, wait_for};
 /// Exit status and last line of a `wod serve` that is not to start.
 fn refused(words: &[&str]) -> String {
     let output = Command::new("timeout")
-        .args(["20", "/run/wod"])
+        .args(["120", "/run/wod"])
         .args(words)
         .arg("serve")
         .output()
@@ -255,7 +255,7 @@ fn a_clock_that_is_set_back() {
         until_taken("PURGE 1 801", "VOID");
         until_taken("CREATE 5 805", "WKSHP-Fail");
         wait_for(10, "failed attempt", || {
-            (events(6, "failed") == 1).then_some(())
+            (events(6, "failed") >= 1).then_some(())
         });
         fs::write(CLOCK, "+0").unwrap();
         sh("touch /tmp/mended");
@@ -281,9 +281,9 @@ fn a_clock_that_is_set_back() {
         // Back again while no engine looks.
         fs::write(CLOCK, "+2d").unwrap();
         sh("rm /tmp/mended");
-        send("CREATE 6 806", "WKSHP-Fail");
+        until_taken("CREATE 6 806", "WKSHP-Fail");
         wait_for(10, "failed attempt", || {
-            (events(8, "failed") == 1).then_some(())
+            (events(8, "failed") >= 1).then_some(())
         });
         backend.kill_engine();
         fs::write(CLOCK, "+0").unwrap();

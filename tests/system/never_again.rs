@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::support::backend::{Backend, Options, STUDENTS};
 use crate::support::canary::plant;
-use crate::support::{sh, wait_for};
+use crate::support::{living, sh, wait_for};
 
 const API: &str = "WKSHP-API101";
 const CANARY: &str = "/var/canary";
@@ -59,7 +59,7 @@ fn home_is_gone(student: u32) -> bool {
 }
 
 fn processes(student: u32) -> String {
-    sh(&format!("pgrep -a -U student{student} || true"))
+    living(&format!("-U student{student}")).join("\n")
 }
 
 /// The trash is emptied soon after; then nothing that was there is anywhere.

@@ -6,11 +6,10 @@ use std::time::Instant;
 
 use crate::support::backend::SENDER;
 use crate::support::backend::{Backend, Options, SMTP, home, send, send_as_frontend, send_bytes};
-use crate::support::on_private_host;
 use crate::support::seats::{
     assert_free, assert_taken, assert_tidy, events, fits, password, workshop,
 };
-use crate::support::wait_for;
+use crate::support::{on_private_host, sh, wait_for};
 
 #[test]
 fn twenty_students_at_once() {
@@ -235,7 +234,8 @@ fn duplicates_are_known_after_a_restart() {
 fn nobody_waits_behind_a_slow_script_of_another_seat() {
     on_private_host(|| {
         workshop("Half", "range: [1,40]\n", &[]);
-        workshop("Slow", "range: [1,40]\n", &[("create", "sleep 3")]);
+        let until = "while [ ! -e /tmp/go ]; do sleep 0.1; done";
+        workshop("Slow", "range: [1,40]\n", &[("create", until)]);
         let backend = Backend::start(Options::default());
         send("CREATE 40 840", "WKSHP-Slow");
         wait_for(10, "running script", || {
@@ -274,6 +274,7 @@ fn nobody_waits_behind_a_slow_script_of_another_seat() {
             others[1..10].iter().all(|a| a["state"] == "waiting"),
             "and its seat's next wait"
         );
+        sh("touch /tmp/go");
         let all = backend.settled(310);
         assert!(all.iter().all(|a| a["state"] == "done"));
         assert_free(&backend, 40);

@@ -104,7 +104,7 @@ fn a_secret_in_the_open_is_seen() {
             X=in-the-directory setsid setpriv --reuid student1 --clear-groups sleep 99 &
             until [ $(pgrep -c -x sleep) = 3 ]; do sleep 0.01; done");
         // Until now they were a tool's of this test.
-        thread::sleep(std::time::Duration::from_secs(1));
+        guard.looks_on();
         fs::write(format!("{STATE}/public/page"), "told in-the-directory\n").unwrap();
         fs::write(format!("{STATE}/public/other"), "told in-the-open\n").unwrap();
         let mut found = guard.end();
@@ -187,9 +187,10 @@ fn no_core(backend: &mut Backend) {
     ));
     assert!(dumpable.contains("denied"), "{dumpable}");
     // Freed of passwords is the log beside the journal a moment later.
-    thread::sleep(std::time::Duration::from_secs(1));
-    let wal = fs::metadata(format!("{STATE}/private/journal.db-wal")).unwrap();
-    assert_eq!(wal.len(), 0, "the log beside the journal was not emptied");
+    wait_for(5, "empty log beside the journal", || {
+        let wal = fs::metadata(format!("{STATE}/private/journal.db-wal")).unwrap();
+        (wal.len() == 0).then_some(())
+    });
     // As it is beside a running engine: whoever closes it last tidies up.
     sh(&format!(
         "mkdir {COPY} && cp {STATE}/private/journal.db* {COPY}/"

@@ -47,6 +47,13 @@ fn no_mail_is_lost_while_a_unit_starts_again() {
         let intake = start_intake(&port);
         assert!(early.join().unwrap().starts_with("250"));
         hasty.join().unwrap();
+        // Who waits for no reply cannot tell when it is taken.
+        wait_for(10, "two mails in the spool", || {
+            let names = std::fs::read_dir(format!("{STATE}/spool")).unwrap();
+            let is_action = |name: &std::ffi::OsStr| name.as_encoded_bytes().ends_with(b".action");
+            let count = names.filter(|e| is_action(&e.as_ref().unwrap().file_name()));
+            (count.count() == 2).then_some(())
+        });
 
         // Between two intakes, too, and one that is killed has lost nothing that it took.
         end(intake);

@@ -71,9 +71,10 @@ pub fn until(backend: &mut Backend, over: &AtomicBool, seed: u64) -> Count {
             }
             _ => {
                 // Refused while a file is open for writing, so it takes some tries.
-                let tries =
-                    "for n in $(seq 500); do mount -o remount,ro $0 2>/dev/null && break; done";
-                sh(&format!("bash -c '{tries}' {STATE}/spool"));
+                let tries = "for n in $(seq 500); do mount -o remount,ro $0 2>/dev/null && echo yes && break; done";
+                if sh(&format!("bash -c '{tries}' {STATE}/spool || true")).is_empty() {
+                    continue;
+                }
                 chance.pause(50, 800);
                 sh(&format!("mount -o remount,rw {STATE}/spool"));
                 count.spool_read_only += 1;

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::support::backend::{Backend, Options, STATE, STUDENTS, send};
-use crate::support::canary::{engine_has_settled, look, plant, same};
+use crate::support::canary::{engine_has_settled, look, plant, roots_own, same};
 use crate::support::client::sh_as;
 use crate::support::{on_private_host, sh, wait_for};
 
@@ -193,6 +193,7 @@ fn nothing_forged_is_carried_out() {
     on_private_host(|| {
         sh(&format!("mkdir -m 1777 {STORE}"));
         plant("/var/canary", 62_039);
+        roots_own();
         let backend = Backend::start(Options {
             inventory: "WODATTEMPTS: 2",
             ..Options::default()

@@ -28,8 +28,13 @@ fn killed_at_every_change_it_goes_on() {
         let whole = texts(&paths);
         let items = host.items();
         let (mut kills, mut owed) = (0, 0);
-        // Milliseconds after a change was told: into the next one, or the one after it.
-        for delay in [0, 3, 11] {
+        // Milliseconds after a change was told: into the next one, or the one after it. The slower we
+        // are, the more changes there are between two kills: then it takes more turns.
+        for (turn, delay) in [0, 3, 11].into_iter().cycle().enumerate() {
+            if turn >= 3 && kills > 100 && owed > 20 {
+                break;
+            }
+            assert!(turn < 15, "only {kills} kills, {owed} with commands owed");
             for item in items.iter().rev() {
                 sh(&damages(item, &items)[0]);
             }
@@ -38,7 +43,7 @@ fn killed_at_every_change_it_goes_on() {
             while let Some(changed) = killed_at_its_first_change(delay) {
                 changes += changed;
                 kills += 1;
-                assert!(kills < 600, "it does not come to an end");
+                assert!(kills < 200 * (turn + 1), "it does not come to an end");
                 usable();
                 for (path, now) in texts(&paths) {
                     let known = [&initial[&path], &damaged[&path], &whole[&path]];
@@ -56,7 +61,6 @@ fn killed_at_every_change_it_goes_on() {
             initial = damaged;
         }
         println!("{kills} kills, {owed} of them with commands owed");
-        assert!(kills > 100 && owed > 20);
         // A command that was owed is run although nothing else is left to do.
         sh("rm -f /run/systemctl.log; cd /var/lib/wod/private/deliver
             echo '[[\"systemctl\",\"try-restart\",\"fail2ban\"]]' >pending.json");

@@ -21,7 +21,7 @@ fn runs_are_kept_with_what_they_did() {
         program("10-bad", "echo first; echo last; exit 1");
         assert_eq!(deliver(&backend, &[]).status, 2);
         assert_eq!(deliver(&backend, &["--check"]).status, 0);
-        program("10-bad", "touch /tmp/begun; sleep 32.1");
+        program("10-bad", "touch /tmp/begun; sleep 321");
         let mut run = start();
         appears("/tmp/begun");
         assert_eq!(states(&backend), ["running", "failed", "done"]);

@@ -114,11 +114,11 @@ fn root_runs_and_follows_nothing_of_woduser() {
 fn a_program_that_does_not_end_is_ended() {
     on_private_host(|| {
         let backend = site("");
-        program("10-long", "touch /tmp/begun; sleep 31.4 & sleep 31.5");
+        program("10-long", "touch /tmp/begun; sleep 314 & sleep 315");
         program("20-next", "touch /tmp/next");
-        let run = deliver(&backend, &["-e", "WODPRIVATESECONDS=1"]);
+        let run = deliver(&backend, &["-e", "WODPRIVATESECONDS=3"]);
         assert_eq!(run.status, 2, "{}", run.said);
-        assert!(run.all("failed")[0].contains("after 1 s"), "{}", run.said);
+        assert!(run.all("failed")[0].contains("after 3 s"), "{}", run.said);
         assert!(!is_running("sleep 31"), "it goes on");
         sh("test -e /tmp/next; rm /tmp/next /tmp/begun");
 
@@ -128,8 +128,8 @@ fn a_program_that_does_not_end_is_ended() {
         let asked = Instant::now();
         sh(&format!("kill -TERM {}", run.id()));
         assert_eq!(run.wait().unwrap().code(), Some(2));
-        assert!(asked.elapsed() < Duration::from_secs(15));
-        assert!(!is_running("sleep 31.5"), "it goes on");
+        assert!(asked.elapsed() < Duration::from_secs(60));
+        assert!(!is_running("sleep 31"), "it goes on");
         sh("test ! -e /tmp/next; rm /tmp/begun");
 
         // A run that is killed leaves nothing at work that the next one would meet.

@@ -14,7 +14,7 @@ fn serve_starts_runs_at_their_time_and_ends_one_with_itself() {
         make_overlay();
         let sink = Sink::open();
         // The others are there before the first one can come.
-        program("10-waits", "touch /tmp/begun; sleep 33.3");
+        program("10-waits", "touch /tmp/begun; sleep 333");
         let more = format!(
             "{MONITOR}WODSYSDIR: {SHARE}/sys\nWODDELIVERCRON: [\"* * * * *\", \"0 0 1 1 *\"]"
         );
@@ -36,7 +36,7 @@ fn serve_starts_runs_at_their_time_and_ends_one_with_itself() {
         assert!(String::from_utf8_lossy(&timer.stdout).contains("WODDELIVERCRON is set"));
         backend.stop_engine();
         assert_eq!(states(&backend), ["stopped"]);
-        assert!(!is_running("sleep 33.3") && !is_running("deliver --by scheduler"));
+        assert!(!is_running("sleep 333") && !is_running("deliver --by scheduler"));
         let before = sink.mails().len();
 
         // A run that cannot begin is told by serve.
@@ -71,16 +71,22 @@ fn without_lines_serve_starts_nothing() {
     });
 }
 
-/// Pid and arguments of all processes but one.
+fn arguments(pid: &str) -> Option<String> {
+    let argv = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    Some(String::from_utf8_lossy(&argv).replace('\0', " "))
+}
+
+/// Pid and arguments of all processes but one; a child of its that has not become another program yet
+/// has the same.
 fn arguments_but(pid: u32) -> Vec<(u32, String)> {
+    let own = arguments(&pid.to_string()).unwrap();
     let all = fs::read_dir("/proc").unwrap().flatten();
     let of = |entry: fs::DirEntry| {
-        let found = entry.file_name().to_str()?.parse::<u32>().ok()?;
-        let argv = fs::read(entry.path().join("cmdline")).ok()?;
-        Some((found, String::from_utf8_lossy(&argv).replace('\0', " ")))
+        let name = entry.file_name();
+        Some((name.to_str()?.parse().ok()?, arguments(name.to_str()?)?))
     };
     all.filter_map(of)
-        .filter(|(found, _)| *found != pid)
+        .filter(|(_, argv)| *argv != own)
         .collect()
 }
 
@@ -89,7 +95,7 @@ fn what_the_command_line_sets_is_in_no_child_s_arguments() {
     on_private_host(|| {
         const VALUE: &str = "only-for-those-who-need-it";
         let mut backend = site("WODWATCHDOG: serve");
-        program("10-waits", "echo \"$WODMINE\" >/tmp/told; sleep 33.3");
+        program("10-waits", "echo \"$WODMINE\" >/tmp/told; sleep 333");
         let mine = format!("WODMINE={VALUE}");
         backend.start_engine_over(&[&mine, "WODDELIVERCRON=* * * * *"]);
         let engine = backend.engine_id();

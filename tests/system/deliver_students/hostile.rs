@@ -161,7 +161,8 @@ fn who_exchanges_directories_for_links_gains_nothing() {
         let before = look(&[CANARY, "/etc"]);
         let until = Instant::now() + Duration::from_secs(8);
         let (mut runs, mut well, mut changed) = (0, 0, 0);
-        while Instant::now() < until || runs < 5 {
+        while Instant::now() < until || runs < 5 || changed <= 3 {
+            assert!(runs < 200, "only {changed} with changes");
             sh("chmod 777 /var/student/student1 2>/dev/null || true");
             let run = deliver(&backend, &[]);
             well += u32::from(run.status == 0);
@@ -172,7 +173,6 @@ fn who_exchanges_directories_for_links_gains_nothing() {
         swapper.kill().unwrap();
         swapper.wait().unwrap();
         println!("{runs} runs, {changed} with changes, {well} without a fault");
-        assert!(changed > 3);
         let run = deliver(&backend, &[]);
         assert_eq!(run.status, 0, "{}", run.said);
         deliver(&backend, &[]).changes_nothing();

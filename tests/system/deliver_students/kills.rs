@@ -5,9 +5,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::{checked, deliver, proper_accounts, quiet_site};
-use crate::support::on_private_host;
-use crate::support::sh;
 use crate::support::tracer::{Point, Tracer};
+use crate::support::{on_private_host, patience, sh};
 
 const FILES: [&str; 4] = ["passwd", "shadow", "group", "gshadow"];
 
@@ -29,10 +28,7 @@ fn run(args: &[&str], before: usize) -> (bool, usize) {
     }
     let point = Point { thread: 0, before };
     let tracer = Tracer::attach(deliver.id(), Some(point));
-    assert!(
-        tracer.has_ended(Duration::from_secs(60)),
-        "deliver does not end"
-    );
+    assert!(tracer.has_ended(patience(60)), "deliver does not end");
     let effects = tracer
         .finish()
         .into_iter()

@@ -22,12 +22,8 @@ pub fn ingest(subject: &str, workshop: &str) -> (Option<i32>, String) {
         .spawn()
         .unwrap();
     let mail = format!("Subject: {subject}\n\n{workshop}\n");
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(mail.as_bytes())
-        .unwrap();
+    // It may have said no, and be gone, before it read anything.
+    let _ = child.stdin.take().unwrap().write_all(mail.as_bytes());
     let output = child.wait_with_output().unwrap();
     let text = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8(text).unwrap())

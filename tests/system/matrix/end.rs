@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use crate::support::backend::{STATE, STUDENTS, UID_BASE, home};
 use crate::support::quick_hub;
 use crate::support::seats::{fits, is_locked, password, picture};
-use crate::support::sh;
+use crate::support::{patience, sh};
 
 /// Lines that are the same after every run.
 #[derive(Debug, PartialEq, Eq)]
@@ -100,7 +100,7 @@ fn without_compiled(picture: &str) -> String {
 
 fn open() -> Connection {
     let journal = Connection::open(format!("{STATE}/private/journal.db")).unwrap();
-    journal.busy_timeout(Duration::from_secs(10)).unwrap();
+    journal.busy_timeout(patience(10)).unwrap();
     journal
 }
 
@@ -190,7 +190,7 @@ fn entries(dir: &str) -> usize {
 }
 
 fn until(what: &str, so: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + patience(30);
     while !so() {
         if Instant::now() > deadline {
             let open = rows(
@@ -200,7 +200,7 @@ fn until(what: &str, so: impl Fn() -> bool) {
             let left = sh(&format!(
                 "find {STATE}/spool {STATE}/private/scratch {STUDENTS}/.wod"
             ));
-            panic!("no {what} within 30 s: {open:#?}\n{left}");
+            panic!("no {what} in time: {open:#?}\n{left}");
         }
         thread::sleep(Duration::from_millis(4));
     }

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::backend::{Backend, Options};
-use crate::support::on_private_host;
+use crate::support::{on_private_host, patience};
 
 use super::end::{self, End};
 use super::{INVENTORY, Kind, class, out_of_the_way, seat, workshops};
@@ -55,7 +55,7 @@ fn twice(backend: &mut Backend, kind: &Kind, first: u32) -> (usize, End) {
 
 /// Whether the action is over; or else its step is to be done again.
 fn step_is_done(backend: &Backend, told: usize, actions: usize) -> bool {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + patience(20);
     while Instant::now() < deadline {
         if backend.log()[told..].contains("this step is not recorded") {
             return false;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::{API, SCRIPTS, done, occupied, retry};
 use crate::support::backend::{STATE, STUDENTS};
-use crate::support::{on_private_host, sh};
+use crate::support::{on_private_host, patience, sh};
 
 fn registry_password(student: u32) -> String {
     let query = format!("select password from seats where student = {student}");
@@ -116,7 +116,7 @@ fn the_failure_mail() {
         script("cleanup", "echo \"$randompw is broken\" >&2; exit 3");
         let held = backend.act(&["CLEANUP", API, "12", "--participant", "825"]);
         assert_eq!(held["state"], "held", "{held}");
-        let mail = mails.recv_timeout(Duration::from_secs(20)).unwrap();
+        let mail = mails.recv_timeout(patience(20)).unwrap();
         let id = &held["id"];
         for part in [
             format!("Subject: HELD action {id}: CLEANUP student12 participant 825"),

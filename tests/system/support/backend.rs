@@ -5,12 +5,11 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
 
 use serde_json::Value;
 
 use super::secrecy::Guard;
-use super::{root, sh, wait_for};
+use super::{patience, root, sh, wait_for};
 
 pub const SENDER: &str = "frontend@test";
 pub const SMTP: &str = "127.0.0.1:2525";
@@ -125,6 +124,19 @@ impl Backend {
 
     pub fn engine_id(&self) -> u32 {
         self.serve.as_ref().unwrap().id()
+    }
+
+    /// What the engine itself has used of processors so far, in milliseconds: a busy machine makes it no
+    /// more.
+    pub fn processor_ms(&self) -> u64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.engine_id())).unwrap();
+        let fields = stat.rsplit_once(") ").unwrap().1;
+        // User and system time, in hundredths of a second.
+        let ticks = fields.split(' ').skip(11).take(2);
+        ticks
+            .map(|field| field.parse::<u64>().unwrap())
+            .sum::<u64>()
+            * 10
     }
 
     pub fn engine_runs(&mut self) -> bool {
@@ -372,9 +384,7 @@ pub fn send_bytes(sender: &str, mail: &[u8]) -> String {
     let mut peer = TcpStream::connect(address).unwrap();
     peer.set_nodelay(true).unwrap();
     let mut stream = peer.try_clone().unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(60)))
-        .unwrap();
+    stream.set_read_timeout(Some(patience(60))).unwrap();
     let mut reply = || {
         let mut line = Vec::new();
         let mut byte = [0];

@@ -81,7 +81,7 @@ tidy() {
         kill -KILL "$host" 2>/dev/null || true
         wait "$host" 2>/dev/null || true
     fi
-    for ((n = 0; n < 50; n++)); do
+    for ((n = 0; n < 300; n++)); do
         find "$own" -depth -type d -exec rmdir {} \; 2>/dev/null
         [ -e "$own" ] || return 0
         sleep 0.1
@@ -97,7 +97,7 @@ setpriv --pdeathsig KILL bash -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$own
 host=$!
 
 first=
-for ((n = 0; n < 100; n++)); do
+for ((n = 0; n < 600; n++)); do
     first=$(pgrep -P "$host" || true)
     [ -z "$first" ] || [ "$(cat "/proc/$first/comm" 2>/dev/null)" != systemd ] || break
     kill -0 "$host" 2>/dev/null || break

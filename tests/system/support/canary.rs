@@ -78,6 +78,14 @@ pub fn same(before: &Seen, after: &Seen, what: &str) {
     );
 }
 
+/// What somebody at work on the machine does in /root/.ssh does not show through.
+pub fn roots_own() {
+    sh(
+        "mkdir -p /root/.ssh; mount -t tmpfs -o mode=700 none /root/.ssh
+        echo canary >/root/.ssh/authorized_keys",
+    );
+}
+
 /// A tree of root's and another student's files, as links are planted to.
 pub fn plant(top: &str, other_uid: u32) {
     sh(&format!(

@@ -7,11 +7,11 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
 use super::backend::{SENDER, SMTP};
+use super::patience;
 
 /// Who hands a mail over, and what is said of it.
 #[derive(Clone, Copy)]
@@ -43,9 +43,7 @@ pub struct Answer {
 pub fn by_smtp(envelope: Envelope<'_>, mail: &[u8]) -> Answer {
     let mut stream = connect_from(envelope.peer);
     let replies = stream.try_clone().unwrap();
-    replies
-        .set_read_timeout(Some(Duration::from_secs(30)))
-        .unwrap();
+    replies.set_read_timeout(Some(patience(30))).unwrap();
     let mut replies = BufReader::new(replies);
     let commands = [
         String::new(),
@@ -120,7 +118,8 @@ pub fn by_pipe(envelope: Envelope<'_>, mail: &[u8]) -> Answer {
         .spawn()
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(mail).unwrap();
+    // It may have said no, and be gone, before it read anything.
+    let _ = stdin.write_all(mail);
     drop(stdin);
     let output = child.wait_with_output().unwrap();
     let said = [output.stdout, output.stderr].concat();

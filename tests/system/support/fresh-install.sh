@@ -22,7 +22,7 @@ if [ "${1:-}" = works ]; then
     cd /var/lib/wod
     /opt/jupyterhub/bin/jupyterhub -f /etc/wod/jupyterhub/jupyterhub_config.py >/run/hub.log 2>&1 &
     wod serve >/run/serve.log 2>&1 &
-    for ((n = 0; n < 300; n++)); do
+    for ((n = 0; n < 1800; n++)); do
         ! wod status --json | grep -q '"hub":true' || break
         sleep 0.3
     done

@@ -75,15 +75,26 @@ pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Looks often at first, then every 100 ms, until there is something; panics after `seconds`.
+/// What a machine may be slower than a quiet one, for which tests name their limits.
+const SLOWER: u32 = 6;
+
+/// How long to wait for what takes up to `seconds` on a quiet machine. Only what never comes takes so
+/// long.
+pub fn patience(seconds: u64) -> Duration {
+    Duration::from_secs(seconds) * SLOWER
+}
+
+/// Looks often at first, then every 100 ms, until there is something; panics when there is nothing after
+/// the [`patience`] for `seconds`.
 pub fn wait_for<T>(seconds: u64, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(seconds);
+    let deadline = Instant::now() + patience(seconds);
     let mut pause = Duration::from_millis(2);
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(Instant::now() < deadline, "no {what} within {seconds} s");
+        let is_over = Instant::now() >= deadline;
+        assert!(!is_over, "no {what} within {:?}", patience(seconds));
         thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(100));
     }
@@ -103,4 +114,14 @@ pub fn sh(line: &str) -> String {
         String::from_utf8_lossy(&output.stderr)
     );
     text
+}
+
+/// Arguments of the processes that `ps` selects by these options. One that is dead, and that nobody has
+/// asked for yet, does no harm.
+pub fn living(selection: &str) -> Vec<String> {
+    let all = sh(&format!("ps -ww -o stat=,args= {selection} || true"));
+    let lines = all.lines().filter(|line| !line.starts_with('Z'));
+    lines
+        .filter_map(|line| Some(line.split_once(' ')?.1.trim().to_owned()))
+        .collect()
 }

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::backend::{Backend, SHARE, STATE, STUDENTS, UID_BASE, home};
-use super::sh;
+use super::{living, sh};
 
 /// One of two code cells was executed.
 const NOTEBOOK: &str = r#"{"cells": [
@@ -88,9 +88,7 @@ pub fn shrink_journal() {
 
 fn query<T: rusqlite::types::FromSql>(sql: &str) -> Option<T> {
     let journal = Connection::open(format!("{STATE}/private/journal.db")).unwrap();
-    journal
-        .busy_timeout(std::time::Duration::from_secs(10))
-        .unwrap();
+    journal.busy_timeout(super::patience(10)).unwrap();
     journal
         .query_row(sql, [], |row| row.get(0))
         .optional()
@@ -100,18 +98,16 @@ fn query<T: rusqlite::types::FromSql>(sql: &str) -> Option<T> {
 /// Starts a process as the student, that goes on until it is ended.
 pub fn linger_as(student: u32) {
     let id = UID_BASE + student;
+    let before = processes(student);
     sh(&format!(
         "setsid setpriv --reuid={id} --regid={id} --clear-groups sleep 1000 >/dev/null 2>&1 &"
     ));
-    super::wait_for(5, "process", || (processes(student) > 0).then_some(()));
+    super::wait_for(5, "process", || (processes(student) > before).then_some(()));
 }
 
 pub fn processes(student: u32) -> usize {
     let id = UID_BASE + student;
-    sh(&format!("pgrep -cu {id} || true"))
-        .trim()
-        .parse()
-        .unwrap()
+    living(&format!("-U {id} -u {id}")).len()
 }
 
 /// Asserts that the seat is free and that nothing of whoever had it is left.

@@ -6,14 +6,14 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rusqlite::Connection;
 
 use super::backend::STATE;
-use super::sh;
+use super::{sh, wait_for};
 
 const PAUSE: Duration = Duration::from_millis(40);
 /// Shorter ones would be found by chance.
@@ -23,6 +23,7 @@ const LOGS: [&str; 3] = ["/run/serve.log", "/run/hub.log", "/var/log"];
 
 pub struct Guard {
     stop: Arc<AtomicBool>,
+    looks: Arc<AtomicUsize>,
     sampler: Option<JoinHandle<HashSet<Seen>>>,
     configured: Vec<String>,
 }
@@ -41,19 +42,32 @@ impl Guard {
     pub fn start(inventory: &str) -> Guard {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
+        let looks = Arc::new(AtomicUsize::new(0));
+        let looked = Arc::clone(&looks);
         let sampler = thread::spawn(move || {
             let mut seen = HashSet::new();
             while !stopped.load(Ordering::SeqCst) {
                 sample(&mut seen);
+                looked.fetch_add(1, Ordering::SeqCst);
                 thread::sleep(PAUSE);
             }
             seen
         });
         Guard {
             stop,
+            looks,
             sampler: Some(sampler),
             configured: configured(inventory),
         }
+    }
+
+    /// Waits until everything that runs now has been looked at.
+    pub fn looks_on(&self) {
+        // One look may be half over.
+        let wanted = self.looks.load(Ordering::SeqCst) + 2;
+        wait_for(20, "look at all processes", || {
+            (self.looks.load(Ordering::SeqCst) >= wanted).then_some(())
+        });
     }
 
     /// Where each secret was found that should not be there.

@@ -22,9 +22,7 @@ impl Sink {
         let kept = Arc::clone(&mails);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                if let Some(mail) = take(&stream) {
-                    kept.lock().unwrap().push(mail);
-                }
+                take(&stream, &kept);
             }
         });
         Sink { mails }
@@ -35,7 +33,7 @@ impl Sink {
     }
 }
 
-fn take(mut stream: &TcpStream) -> Option<String> {
+fn take(mut stream: &TcpStream, kept: &Mutex<Vec<String>>) -> Option<()> {
     let mut lines = BufReader::new(stream).lines();
     stream.write_all(b"220 sink\r\n").ok()?;
     loop {
@@ -56,6 +54,7 @@ fn take(mut stream: &TcpStream) -> Option<String> {
         mail += &line;
         mail.push('\n');
     }
-    stream.write_all(b"250 taken\r\n").ok()?;
-    Some(mail)
+    // Before it is said: whoever was told that it is taken may look at once.
+    kept.lock().unwrap().push(mail);
+    stream.write_all(b"250 taken\r\n").ok()
 }

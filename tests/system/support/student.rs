@@ -103,6 +103,11 @@ pub fn leave_all_over(student: u32) {
     sh(&format!(
         "install -o student{student} -g mail -m 660 /dev/null /var/mail/student{student}"
     ));
+    // What was put into the background becomes itself a moment later.
+    wait_for(10, "what was left running", || {
+        let running = processes(student);
+        (running.contains("innocent") && running.contains("/usr/bin/nothing")).then_some(())
+    });
     let there = traces(student);
     for what in [
         "/tmp/.left-",

@@ -1,5 +1,5 @@
 /* What a student might run, in ways that make it hard to be seen or stopped. Nothing of it mines:
- * it burns a bounded time on processors, or sleeps, and ends by itself after some minutes. */
+ * it burns a bounded time on processors, or sleeps, and ends by itself after a quarter of an hour. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -25,7 +25,7 @@ static volatile unsigned long sink;
 static void bound(void) {
     struct rlimit cpu = {30, 30};
     setrlimit(RLIMIT_CPU, &cpu);
-    alarm(150);
+    alarm(900);
 }
 
 static void burn(void) {

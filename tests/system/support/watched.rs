@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use wod::domain::{AskedWorkshop, Participant, Student};
 use wod::journal::{Journal, Letter};
@@ -163,6 +165,26 @@ impl Watched {
         watchdog.wait().unwrap();
     }
 
+    /// Kills it while something is so that it changes itself: it is held still for a look. False, and it
+    /// goes on, when it was not so any more.
+    pub fn kill_watchdog_while(&mut self, is_so: impl Fn() -> bool) -> bool {
+        let watchdog = Pid::from_raw(self.watchdog_id() as i32);
+        let stat = format!("/proc/{watchdog}/stat");
+        kill(watchdog, Signal::SIGSTOP).unwrap();
+        wait_for(10, "watchdog that is held still", || {
+            fs::read_to_string(&stat)
+                .unwrap()
+                .contains(") T ")
+                .then_some(())
+        });
+        if is_so() {
+            self.kill_watchdog();
+            return true;
+        }
+        kill(watchdog, Signal::SIGCONT).unwrap();
+        false
+    }
+
     pub fn stop_watchdog(&mut self) {
         let mut watchdog = self.watchdog.take().unwrap();
         sh(&format!("kill -TERM {}", watchdog.id()));
@@ -283,10 +305,7 @@ pub fn end_all(uid: u32) {
             return;
         }
         for pid in left {
-            let _ = nix::sys::signal::kill(
-                nix::unistd::Pid::from_raw(pid),
-                nix::sys::signal::Signal::SIGKILL,
-            );
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
     }
 }

@@ -4,9 +4,8 @@
 set -euo pipefail
 
 inside() {
-    local new=$1 root
+    local root=$1
     shift
-    root=$new.part
     mount -t proc proc "$root/proc"
     mount --rbind /dev "$root/dev"
     mount -t tmpfs tmpfs "$root/run"
@@ -29,8 +28,9 @@ if [ "${1:-}" = --inside ]; then
 fi
 base=$(realpath "$1") new=$(realpath -m "$2")
 shift 2
-rm -rf "$new.part"
-trap 'rm -rf "$new.part"' EXIT
-cp -a "$base" "$new.part"
-unshare --mount --pid --fork --kill-child=KILL --propagation private "$(realpath "$0")" --inside "$new" "$@"
-mv -T "$new.part" "$new"
+part=$new.part-$$
+trap 'rm -rf "$part"' EXIT
+cp -a "$base" "$part"
+unshare --mount --pid --fork --kill-child=KILL --propagation private "$(realpath "$0")" --inside "$part" "$@"
+# Somebody else may have been faster.
+mv -T "$part" "$new" 2>/dev/null || [ -d "$new" ]

@@ -14,7 +14,7 @@ use wod::journal::{ALERT, Answered, Began};
 use wod::watchdog::{Finding, Level, Rule};
 
 use crate::support::watched::{POLICY, STATE, Watched, letters};
-use crate::support::{among_all_processes, on_private_host, sh, wait_for};
+use crate::support::{among_all_processes, on_private_host, patience, sh, wait_for};
 
 const HOUR: i64 = 3_600_000;
 
@@ -154,17 +154,22 @@ fn a_killed_watchdog_loses_and_repeats_no_alert() {
     among_all_processes(|| {
         let mut watched = Watched::site(&policy(), "");
         let mut children: Vec<Child> = (1..=STUDENTS).map(|s| suspect(&watched, s)).collect();
+        let journal = watched.journal();
+        let is_begun = || !journal.open_incidents().unwrap().is_empty();
         let mut caught = 0;
-        for _ in 0..20 {
+        while caught < 3 && letters().len() < STUDENTS as usize {
             watched.start_watchdog_with(&[]);
-            let journal = watched.journal();
-            let until = Instant::now() + Duration::from_secs(5);
-            let is_begun = || !journal.open_incidents().unwrap().is_empty();
-            while !is_begun() && Instant::now() < until && letters().len() < STUDENTS as usize {}
-            watched.kill_watchdog();
-            caught += journal.open_incidents().unwrap().len();
-            if caught >= 3 {
-                break;
+            let until = Instant::now() + patience(10);
+            loop {
+                assert!(Instant::now() < until, "nothing is told");
+                if is_begun() && watched.kill_watchdog_while(is_begun) {
+                    caught += journal.open_incidents().unwrap().len();
+                    break;
+                }
+                if letters().len() >= STUDENTS as usize {
+                    watched.kill_watchdog();
+                    break;
+                }
             }
         }
         watched.start_watchdog();

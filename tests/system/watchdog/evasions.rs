@@ -8,6 +8,7 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use rustix::process::setpriority_process;
 use serde_json::Value;
 
 use crate::support::measured::note_evasion;
@@ -227,7 +228,8 @@ fn a_client_of_a_pool_is_stopped() {
 }
 
 /// A processor's share of our own, as systemd gives each user: on a busy machine nice 19 would get
-/// nothing at all, and so use nothing. What this thread starts is in it.
+/// nothing at all, and so use nothing. What this thread starts is in it. Where there is none to be had,
+/// it starts so much less nice.
 struct Group(Option<PathBuf>);
 
 impl Group {
@@ -238,6 +240,9 @@ impl Group {
         ));
         let own = nix::unistd::gettid().to_string();
         let made = fs::create_dir(&dir).and_then(|()| fs::write(dir.join("tasks"), own));
+        if made.is_err() {
+            setpriority_process(None, -10).unwrap();
+        }
         Group(made.is_ok().then_some(dir))
     }
 }
@@ -248,6 +253,8 @@ impl Drop for Group {
             let own = nix::unistd::gettid().to_string();
             let _ = fs::write("/sys/fs/cgroup/cpu/tasks", own);
             let _ = fs::remove_dir(dir);
+        } else {
+            let _ = setpriority_process(None, 0);
         }
     }
 }

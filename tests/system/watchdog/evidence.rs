@@ -17,10 +17,10 @@ use crate::support::dead_mount::DeadMount;
 use crate::support::watched::{POLICY, STATE, SUSPECT, Watched, letters, processes};
 use crate::support::{on_private_host, sh, wait_for};
 
-/// One look, at most a minute of it.
+/// One look, at most two minutes of it.
 fn look(watched: &Watched) {
     let looked = Command::new("timeout")
-        .args(["60", "/run/wod", "watchdog", "--once"])
+        .args(["120", "/run/wod", "watchdog", "--once"])
         .output();
     let looked = looked.unwrap();
     assert!(looked.status.success(), "{looked:?}");

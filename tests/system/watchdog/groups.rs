@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::watched::{POLICY, Watched, end_all};
-use crate::support::{among_all_processes, sh, wait_for};
+use crate::support::{among_all_processes, patience, sh, wait_for};
 
 /// A group of our own in the unified hierarchy, gone in the end.
 struct Group(PathBuf);
@@ -204,9 +204,13 @@ fn killed_half_way(watched: &mut Watched, group: &Group, student: u32) -> bool {
     others.iter().for_each(|child| group.take(child));
     others.push(watched.run(student, &miner, &["idle"]));
     let first = others[0].id();
-    while is_there(first) && !group.is_frozen() {}
-    watched.kill_watchdog();
-    let was = group.is_frozen() && is_there(first);
+    let is_held = || is_there(first) && group.is_frozen();
+    let until = Instant::now() + patience(20);
+    let mut was = false;
+    while is_there(first) && !was {
+        assert!(Instant::now() < until, "nothing is frozen or ended");
+        was = group.is_frozen() && watched.kill_watchdog_while(is_held);
+    }
     if was {
         let open = watched.journal().open_incidents().unwrap();
         assert!(
@@ -217,9 +221,10 @@ fn killed_half_way(watched: &mut Watched, group: &Group, student: u32) -> bool {
         thread::sleep(Duration::from_millis(200));
         assert!(group.is_frozen() && is_there(first));
     }
-    let since = Instant::now();
-    watched.start_watchdog();
-    watched.gone(student, since);
+    if was {
+        watched.start_watchdog();
+    }
+    watched.gone(student, Instant::now());
     for child in &mut others {
         child.wait().unwrap();
     }

@@ -2,14 +2,14 @@
 //! stopped, and nothing is said of it that somebody would have to read.
 
 use std::fs;
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
 use crate::support::watched::Watched;
-use crate::support::{among_all_processes, sh};
+use crate::support::{among_all_processes, sh, wait_for};
 
 /// Sources, a repository and a notebook, for all to read.
 const GROUND: &str = "\
@@ -64,28 +64,25 @@ impl Drop for Server {
     }
 }
 
-fn serve(port: u16) -> Server {
+/// And its port, which nobody else on this machine has.
+fn serve() -> (Server, String) {
     let mut command = Command::new("/usr/bin/python3");
-    command.args([
-        "-m",
-        "http.server",
-        "--bind",
-        "127.0.0.1",
-        &port.to_string(),
-    ]);
+    command.args(["-u", "-m", "http.server", "--bind", "127.0.0.1", "0"]);
     command.current_dir("/run/ground/www");
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    Server(command.spawn().unwrap())
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut server = Server(command.spawn().unwrap());
+    // `Serving HTTP on 127.0.0.1 port 40123 (…) ...`, when it listens.
+    let mut said = String::new();
+    let mut lines = BufReader::new(server.0.stdout.take().unwrap());
+    lines.read_line(&mut said).unwrap();
+    let (_, port) = said.split_once(" port ").unwrap();
+    let port = port.split(' ').next().unwrap().to_owned();
+    (server, port)
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    listener.local_addr().unwrap().port()
-}
-
-fn figures(watched: &Watched) -> Value {
+fn figures(watched: &Watched) -> Option<Value> {
     let output = watched.wod(&["watchdog", "status", "--json"]);
-    serde_json::from_slice(&output.stdout).unwrap()
+    serde_json::from_slice(&output.stdout).ok()
 }
 
 #[test]
@@ -93,8 +90,7 @@ fn honest_work_goes_on() {
     among_all_processes(|| {
         sh(GROUND);
         let watched = Watched::start("", "WODCPUGRACE: 30");
-        let port = free_port();
-        let _server = serve(port);
+        let (_server, port) = serve();
         let mut works = vec![
             (
                 "make -j8",
@@ -111,9 +107,7 @@ fn honest_work_goes_on() {
             ),
             (
                 "20 connections",
-                format!(
-                    "sleep 2; /usr/bin/python3 /run/ground/get.py http://127.0.0.1:{port}/data"
-                ),
+                format!("/usr/bin/python3 /run/ground/get.py http://127.0.0.1:{port}/data"),
             ),
             (
                 "worker pool",
@@ -146,9 +140,15 @@ fn honest_work_goes_on() {
                 "{what} did not come to its end"
             );
         }
-        // The figures are written every few seconds.
-        std::thread::sleep(std::time::Duration::from_secs(6));
-        let figures = figures(&watched);
+        let looks = |figures: &Value| figures["samples"].as_u64();
+        let before = figures(&watched).as_ref().and_then(looks);
+        // They are written every few seconds; those of twice later have everything.
+        let later = wait_for(30, "figures of later", || {
+            figures(&watched).filter(|figures| looks(figures) > before)
+        });
+        let figures = wait_for(30, "figures of the end", || {
+            figures(&watched).filter(|figures| looks(figures) > looks(&later))
+        });
         eprintln!("{} kinds of work: {figures}", works.len());
         assert_eq!(watched.incidents(), Vec::<Value>::new());
         let found = figures["found"].as_object().unwrap();

@@ -44,14 +44,14 @@ fn what_waits_for_a_file_system_of_the_students_is_ended() {
             return;
         };
         let looked = Command::new("timeout")
-            .args(["60", "/run/wod", "watchdog", "--once"])
+            .args(["120", "/run/wod", "watchdog", "--once"])
             .output()
             .unwrap();
         assert!(looked.status.success(), "{looked:?}");
         assert_eq!(processes(watched.uid(ALONE)), Vec::<i32>::new());
         let incident = watched.incident(ALONE);
         assert!(
-            incident["latency_ms"].as_f64().unwrap() < 5000.0,
+            incident["latency_ms"].as_f64().unwrap() < 20_000.0,
             "{incident}"
         );
         miner.wait().unwrap();

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use crate::support::watched::{POLICY, Watched};
-use crate::support::{among_all_processes, sh, wait_for};
+use crate::support::{among_all_processes, patience, sh, wait_for};
 
 fn state(pid: u32) -> Option<char> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -19,23 +19,19 @@ fn killed_half_way(watched: &mut Watched, student: u32) -> bool {
         .collect();
     let mut miner = watched.run(student, &program, &["idle"]);
     let first = others[0].id();
-    let until = Instant::now() + Duration::from_secs(20);
-    let seen = loop {
+    let is_frozen = || state(first) == Some('T');
+    let until = Instant::now() + patience(20);
+    let frozen = loop {
         match state(first) {
-            Some('T') => break true,
-            Some('S' | 'R' | 'D') if Instant::now() < until => {}
+            Some('T') if watched.kill_watchdog_while(is_frozen) => break true,
+            Some('T' | 'S' | 'R' | 'D') => {}
             _ => break false,
         }
+        assert!(Instant::now() < until, "nothing is frozen or ended");
     };
-    if seen {
-        watched.kill_watchdog();
-    }
-    let frozen = seen && state(first) == Some('T');
     if frozen {
         let open = watched.journal().open_incidents().unwrap();
         assert_eq!(open.len(), 1, "it was written down before: {open:?}");
-    }
-    if seen {
         watched.start_watchdog();
     }
     let since = Instant::now();
@@ -72,13 +68,19 @@ fn a_broken_policy_changes_nothing_and_a_good_one_does() {
         };
         again("cpu: {busy_percent: lots}", "the old policy stays in use");
         assert!(watched.log().contains("busy_percent"), "{}", watched.log());
-        let problem = || {
-            let status = watched.wod(&["watchdog", "status", "--json"]);
-            let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
-            assert_eq!(status["connector"], true);
-            status["policy_problem"].clone()
+        // It is in the figures a moment after it is in the log.
+        let problem = |is_expected: fn(&serde_json::Value) -> bool| {
+            wait_for(10, "other problem of the policy", || {
+                let status = watched.wod(&["watchdog", "status", "--json"]);
+                let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+                assert_eq!(status["connector"], true);
+                is_expected(&status["policy_problem"]).then_some(())
+            });
         };
-        assert!(problem().as_str().unwrap().contains("busy_percent"));
+        problem(|told| {
+            told.as_str()
+                .is_some_and(|told| told.contains("busy_percent"))
+        });
         let miner = watched.copy(1, "xmrig");
         let since = Instant::now();
         watched.run(1, &miner, &["idle"]).wait().unwrap();
@@ -93,7 +95,7 @@ fn a_broken_policy_changes_nothing_and_a_good_one_does() {
             "the policy was read anew",
         );
         child.wait().unwrap();
-        assert!(problem().is_null());
+        problem(serde_json::Value::is_null);
     });
 }
 
