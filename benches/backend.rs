@@ -10,10 +10,12 @@
 #[path = "../tests/system/support/mod.rs"]
 mod support;
 
+#[path = "shared/figures.rs"]
+mod figures;
+
 #[path = "backend/render.rs"]
 mod render;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -22,7 +24,8 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use figures::Figures;
+
 use support::backend::{Backend, Options, SENDER, SMTP, STATE, STUDENTS};
 use support::{root, wait_for};
 use wod::domain::{ActionId, Time};
@@ -38,8 +41,7 @@ fn main() {
     if std::env::var_os(INSIDE).is_none() {
         let mut figures = Figures::default();
         render::run(&mut figures);
-        figures.print();
-        figures.write();
+        figures.tell();
     }
     if only.is_some_and(|part| part == "render") {
         return;
@@ -53,8 +55,7 @@ fn main() {
     watched(&mut figures);
     intake_alone(&mut figures);
     with_a_hub(&mut figures);
-    figures.print();
-    figures.write();
+    figures.tell();
     let _ = fs::remove_dir_all(root().join("target/bench"));
 }
 
@@ -81,35 +82,6 @@ fn on_the_real_disk() {
             "mkdir -p {disk}/{dir} {place}; mount --bind {disk}/{dir} {place}",
             disk = disk.display()
         ));
-    }
-}
-
-/// Figures by the names under which target/bench.json has them.
-#[derive(Default)]
-struct Figures(BTreeMap<&'static str, f64>);
-
-impl Figures {
-    fn note(&mut self, name: &'static str, value: f64) {
-        self.0.insert(name, (value * 1000.0).round() / 1000.0);
-    }
-
-    fn print(&self) {
-        println!("{:<24} {:>10}", "figure", "value");
-        for (name, value) in &self.0 {
-            println!("{name:<24} {value:>10}");
-        }
-    }
-
-    /// Other benchmarks add their own to the same object.
-    fn write(&self) {
-        let path = root().join("target/bench.json");
-        let text = fs::read_to_string(&path).unwrap_or_default();
-        let mut all: Value = serde_json::from_str(&text).unwrap_or_else(|_| json!({}));
-        for (name, value) in &self.0 {
-            all[*name] = json!(value);
-        }
-        fs::write(&path, format!("{all:#}\n")).unwrap();
-        println!("written to {}", path.display());
     }
 }
 

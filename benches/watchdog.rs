@@ -9,15 +9,19 @@
 #[path = "../tests/system/support/mod.rs"]
 mod support;
 
+#[path = "shared/figures.rs"]
+mod figures;
+
 use std::fs;
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use figures::Figures;
+use serde_json::Value;
+use support::sh;
 use support::watched::{BRIEF, STUDENTS, SUSPECT, Watched};
-use support::{root, sh};
 
 const INSIDE: &str = "WOD_BENCH_INSIDE";
 const PROCESSES: u32 = 2000;
@@ -52,9 +56,10 @@ fn main() {
     if std::env::var_os(INSIDE).is_none() {
         return among_all_processes();
     }
-    let mut figures = kills();
-    figures.extend(costs());
-    write(&figures);
+    let mut figures = Figures::default();
+    kills(&mut figures);
+    costs(&mut figures);
+    figures.tell();
 }
 
 fn among_all_processes() {
@@ -72,7 +77,7 @@ fn among_all_processes() {
 }
 
 /// From the exec of a listed program to its end.
-fn kills() -> Vec<(&'static str, f64)> {
+fn kills(figures: &mut Figures) {
     let watched = Watched::start("", "WODWATCHINTERVAL: 1");
     sh(&format!("cp {SUSPECT} /run/suspect/xmrig"));
     let mut took: Vec<f64> = Vec::new();
@@ -87,11 +92,9 @@ fn kills() -> Vec<(&'static str, f64)> {
     }
     took.sort_by(f64::total_cmp);
     let all = at_once(&watched);
-    vec![
-        ("watchdog_kill_p50_ms", took[RUNS / 2]),
-        ("watchdog_kill_p99_ms", took[RUNS * 99 / 100 - 1]),
-        ("watchdog_200_dead_s", all),
-    ]
+    figures.note("watchdog_kill_p50_ms", took[RUNS / 2]);
+    figures.note("watchdog_kill_p99_ms", took[RUNS * 99 / 100 - 1]);
+    figures.note("watchdog_200_dead_s", all);
 }
 
 /// 200 processes wait for one line each, and then are all the same listed program.
@@ -127,7 +130,7 @@ fn at_once(watched: &Watched) -> f64 {
 }
 
 /// What it costs to watch 2,000 processes, then 3,000 execs a second, then the first in Python.
-fn costs() -> Vec<(&'static str, f64)> {
+fn costs(figures: &mut Figures) {
     let watched = Watched::start("", "WODWATCHINTERVAL: 1");
     let mut sleepers: Vec<Child> = (0..PROCESSES)
         .map(|turn| watched.run(turn % STUDENTS + 1, "/usr/bin/sleep", &["600"]))
@@ -146,19 +149,16 @@ fn costs() -> Vec<(&'static str, f64)> {
     println!(
         "{rate:.0} execs a second, {checked:.0} looked at, {missed} missed, {busy:.2} % of a core"
     );
-    let mut figures = vec![
-        ("watchdog_core_pct_2000", idle),
-        ("watchdog_rss_mb", rss),
-        ("watchdog_core_pct_exec3000", busy * 3000.0 / rate),
-        ("watchdog_execs_per_s", rate),
-        ("watchdog_execs_checked_per_s", checked),
-        ("watchdog_execs_missed", missed),
-    ];
+    figures.note("watchdog_core_pct_2000", idle);
+    figures.note("watchdog_rss_mb", rss);
+    figures.note("watchdog_core_pct_exec3000", busy * 3000.0 / rate);
+    figures.note("watchdog_execs_per_s", rate);
+    figures.note("watchdog_execs_checked_per_s", checked);
+    figures.note("watchdog_execs_missed", missed);
     if let Some(seconds) = python {
         // One look of ours takes so many seconds.
-        figures.push(("watchdog_vs_psutil_ratio", seconds / (idle / 100.0)));
+        figures.note("watchdog_vs_psutil_ratio", seconds / (idle / 100.0));
     }
-    figures
 }
 
 /// Hundredths of one processor.
@@ -234,18 +234,4 @@ fn python(watched: &Watched) -> Option<f64> {
     let count = words.next()?;
     println!("psutil: {seconds:.3} s for each look at {count} processes");
     Some(seconds)
-}
-
-fn write(figures: &[(&str, f64)]) {
-    let path = root().join("target/bench.json");
-    let text = fs::read_to_string(&path).unwrap_or_default();
-    let mut all: Value = serde_json::from_str(&text).unwrap_or_else(|_| json!({}));
-    println!("{:<32} {:>10}", "figure", "value");
-    for (name, value) in figures {
-        let value = (value * 1000.0).round() / 1000.0;
-        println!("{name:<32} {value:>10}");
-        all[*name] = json!(value);
-    }
-    fs::write(&path, format!("{all:#}\n")).unwrap();
-    println!("written to {}", path.display());
 }

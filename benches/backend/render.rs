@@ -10,8 +10,9 @@ use std::time::Instant;
 use wod::inventory::{Value, Vars};
 use wod::templates::{Passwords, Renderer, Scope};
 
+use crate::figures::Figures;
+use crate::percentile;
 use crate::support::root;
-use crate::{Figures, percentile};
 
 const NOTEBOOKS: usize = 20;
 const BYTES: usize = 10_000_000 / NOTEBOOKS;

@@ -286,7 +286,7 @@ impl Accounts for LinuxAccounts {
         let account = self.own_account(student)?;
         processes::end(&account.name, &self.uids(&account)?, END_LIMIT)?;
         // One over the home would keep it from being erased.
-        mounts::remove(&account)
+        self.places.unmount(&[account])
     }
 
     fn sweep(&self, student: Student) -> Result<(), Fault> {

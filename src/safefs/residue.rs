@@ -1,9 +1,11 @@
 //! What an account left in directories that all accounts share (/tmp, /var/tmp,
 //! /dev/shm): finding it, and removing it without touching what is others'.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
@@ -19,19 +21,19 @@ use crate::safefs::walk::{Event, Locked, Show, Walk};
 /// Passes over a directory in which something changed during the last one.
 const PASSES: usize = 8;
 
-/// Removes everything below `root` that belongs to `uid`. What others have in a
-/// directory of that account stays, and the directory becomes root's, so that
-/// nothing below `root` is the account's afterwards. The account's processes
+/// Removes everything below `root` that belongs to one of `uids`, in one walk. What
+/// others have in a directory of those accounts stays, and the directory becomes
+/// root's, so that nothing below `root` is the accounts' afterwards. Their processes
 /// must be gone: else `Cause::KeepsFilling` or `Cause::Moved`. Mount points are
 /// left alone; uid 0 is refused.
-pub fn remove_owned(root: &Dir, uid: u32) -> Result<Removed> {
+pub fn remove_owned(root: &Dir, uids: &Arc<BTreeSet<u32>>) -> Result<Removed> {
     let fail = |cause| root.error("remove residue in", Path::new(""), cause);
-    if uid == 0 {
+    if uids.contains(&0) {
         return Err(fail(Cause::Protected));
     }
     let mut removed = Removed::default();
     for _ in 0..PASSES {
-        if sweep(root, uid, &mut removed)? == Pass::Calm {
+        if sweep(root, uids, &mut removed)? == Pass::Calm {
             return Ok(removed);
         }
     }
@@ -53,9 +55,10 @@ pub fn find_owned(
             false => Verdict::Pass,
         })
     };
+    let show = Show::OwnedBy(Arc::new([uid].into()));
     let mut tries = 1;
     loop {
-        match look(root, Show::OwnedBy(uid), limit, &judge) {
+        match look(root, show.clone(), limit, &judge) {
             Err(e) if matches!(e.cause(), Cause::Moved) && tries < PASSES => tries += 1,
             other => return other,
         }
@@ -150,8 +153,9 @@ enum Pass {
     Disturbed,
 }
 
-fn sweep(root: &Dir, uid: u32, removed: &mut Removed) -> Result<Pass> {
-    let mut walk = Walk::showing(Show::OwnedBy(uid), "remove residue", root, Locked::Fail)?;
+fn sweep(root: &Dir, uids: &Arc<BTreeSet<u32>>, removed: &mut Removed) -> Result<Pass> {
+    let show = Show::OwnedBy(Arc::clone(uids));
+    let mut walk = Walk::showing(show, "remove residue", root, Locked::Fail)?;
     let mut pass = Pass::Calm;
     loop {
         let event = match walk.next() {
@@ -161,11 +165,11 @@ fn sweep(root: &Dir, uid: u32, removed: &mut Removed) -> Result<Pass> {
             Err(e) => return Err(e),
         };
         let swept = match event {
-            Event::Entry(name, pinned) if pinned.stat.uid == uid => {
+            Event::Entry(name, pinned) if uids.contains(&pinned.stat.uid) => {
                 remove_entry(&walk, &name, &pinned, removed)
             }
-            Event::Left(name, pinned) if pinned.stat.uid == uid => {
-                remove_left(&walk, &name, &pinned, removed)
+            Event::Left(name, pinned) if uids.contains(&pinned.stat.uid) => {
+                remove_left(&walk, &name, &pinned, uids, removed)
             }
             _ => Ok(Pass::Calm),
         };
@@ -175,7 +179,7 @@ fn sweep(root: &Dir, uid: u32, removed: &mut Removed) -> Result<Pass> {
     }
 }
 
-/// An entry of the account; a directory's turn comes when it was left.
+/// An entry of an account; a directory's turn comes when it was left.
 fn remove_entry(walk: &Walk, name: &OsStr, pinned: &Pinned, removed: &mut Removed) -> Result<Pass> {
     if pinned.stat.kind == Kind::Directory {
         return Ok(Pass::Calm);
@@ -189,8 +193,14 @@ fn remove_entry(walk: &Walk, name: &OsStr, pinned: &Pinned, removed: &mut Remove
     Ok(Pass::Calm)
 }
 
-/// A directory of the account whose content was swept.
-fn remove_left(walk: &Walk, name: &OsStr, pinned: &Pinned, removed: &mut Removed) -> Result<Pass> {
+/// A directory of an account whose content was swept.
+fn remove_left(
+    walk: &Walk,
+    name: &OsStr,
+    pinned: &Pinned,
+    uids: &BTreeSet<u32>,
+    removed: &mut Removed,
+) -> Result<Pass> {
     let error = |cause: Cause| -> Error { walk.error(cause) };
     match sys::unlink(
         walk.dir(),
@@ -200,7 +210,7 @@ fn remove_left(walk: &Walk, name: &OsStr, pinned: &Pinned, removed: &mut Removed
     ) {
         Ok(()) => removed.dirs += 1,
         Err(c) if c.is(Errno::NOTEMPTY) || c.is(Errno::EXIST) || c.is(Errno::BUSY) => {
-            if has_entry_of(pinned, pinned.stat.uid).map_err(error)? {
+            if has_entry_of(pinned, uids).map_err(error)? {
                 return Ok(Pass::Disturbed);
             }
             give_to_root(pinned).map_err(error)?;
@@ -221,10 +231,10 @@ fn parent(walk: &Walk, pinned: &Pinned) -> Parent {
     }
 }
 
-fn has_entry_of(dir: &Pinned, uid: u32) -> Raw<bool> {
+fn has_entry_of(dir: &Pinned, uids: &BTreeSet<u32>) -> Raw<bool> {
     for (name, _) in sys::list_all(&dir.fd)? {
         match sys::try_pin(&dir.fd, Path::new(&name)) {
-            Ok(Some(entry)) if entry.stat.uid == uid => return Ok(true),
+            Ok(Some(entry)) if uids.contains(&entry.stat.uid) => return Ok(true),
             Ok(_) | Err(Cause::Mount) => {}
             Err(c) => return Err(c),
         }

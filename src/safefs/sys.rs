@@ -1,6 +1,7 @@
 //! The system calls of `safefs`, one thin function each. Everything here takes
 //! a directory handle and stays beneath it, or works on an inode already held.
 
+use std::collections::BTreeSet;
 use std::ffi::{CStr, OsStr, OsString};
 use std::fs::File;
 use std::mem::MaybeUninit;
@@ -321,9 +322,9 @@ fn unlock_dir(dir: BorrowedFd<'_>) {
 }
 
 /// As a first look, much cheaper than `pin`; what follows from it has to be checked again.
-pub(super) fn is_owned_by(dir: impl AsFd, name: &CStr, uid: u32) -> bool {
+pub(super) fn is_owned_by(dir: impl AsFd, name: &CStr, uids: &BTreeSet<u32>) -> bool {
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
-    rustix::fs::statat(dir, name, flags).is_ok_and(|stat| stat.st_uid == uid)
+    rustix::fs::statat(dir, name, flags).is_ok_and(|stat| uids.contains(&stat.st_uid))
 }
 
 /// An error about an entry of `dir`, told more clearly where a flag of `dir` is why.

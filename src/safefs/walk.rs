@@ -2,6 +2,7 @@
 //! however deep the tree is. It holds each entry before it is shown, so that a
 //! caller acts on what it saw, and finds out when a directory was moved away.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -36,13 +37,13 @@ pub(super) enum Locked {
 }
 
 /// Which entries are shown at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Show {
     All,
     /// Looks at nothing else, which is many times faster.
     Directories,
-    /// Directories, and of the rest what belongs to this uid.
-    OwnedBy(u32),
+    /// Directories, and of the rest what belongs to one of these uids.
+    OwnedBy(Arc<BTreeSet<u32>>),
 }
 
 #[derive(Debug)]
@@ -106,7 +107,7 @@ impl Walk {
             op: self.op,
             base: self.base.clone(),
             locked: self.locked,
-            show: self.show,
+            show: self.show.clone(),
             frames: Vec::new(),
             enter: Some((OsString::new(), pinned)),
             rel: self.rel.clone(),
@@ -182,10 +183,10 @@ impl Walk {
         };
         let mut todo = sys::list_wanted(&fd, |name, kind| {
             let directory = kind.is_none_or(|kind| kind == Kind::Directory);
-            match self.show {
+            match &self.show {
                 Show::All => true,
                 Show::Directories => directory,
-                Show::OwnedBy(uid) => directory || sys::is_owned_by(&fd, name, uid),
+                Show::OwnedBy(uids) => directory || sys::is_owned_by(&fd, name, uids),
             }
         })?;
         // The last one is next.

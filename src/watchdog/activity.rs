@@ -8,15 +8,18 @@ use std::time::Duration;
 
 use super::snapshot::Seat;
 use crate::domain::{Student, Time};
-use crate::ports::Hub;
+use crate::ports::{Fault, Hub};
 
 /// Servers tell the hub every five minutes, and limits are hours.
 const AGAIN: Duration = Duration::from_secs(180);
 
 pub struct Activity {
-    hub: Arc<dyn Hub>,
+    last_seen: LastSeen,
     known: Arc<Mutex<Known>>,
 }
+
+/// What a hub says when it is asked; None from one that never knows.
+type LastSeen = Arc<dyn Fn() -> Result<Option<BTreeMap<Student, Time>>, Fault> + Send + Sync>;
 
 #[derive(Default)]
 struct Known {
@@ -33,18 +36,22 @@ enum Answer {
 
 impl Activity {
     pub fn new(hub: Arc<dyn Hub>) -> Activity {
+        Activity::told_by(Arc::new(move || hub.last_activity()))
+    }
+
+    fn told_by(last_seen: LastSeen) -> Activity {
         Activity {
-            hub,
+            last_seen,
             known: Arc::default(),
         }
     }
 
     /// Asks again and again, for as long as somebody has this.
     pub fn go_on(&self) {
-        let (hub, known) = (Arc::clone(&self.hub), Arc::downgrade(&self.known));
+        let (last_seen, known) = (Arc::clone(&self.last_seen), Arc::downgrade(&self.known));
         let work = move || {
             while let Some(known) = known.upgrade()
-                && ask(&*hub, &known) == Answer::Again
+                && ask(&last_seen, &known) == Answer::Again
             {
                 drop(known);
                 thread::sleep(AGAIN);
@@ -58,7 +65,7 @@ impl Activity {
 
     /// Asks once, and waits for the answer.
     pub fn ask(&self) {
-        ask(&*self.hub, &self.known);
+        ask(&self.last_seen, &self.known);
     }
 
     /// Puts what is known into the seats that there are.
@@ -71,8 +78,8 @@ impl Activity {
     }
 }
 
-fn ask(hub: &dyn Hub, known: &Mutex<Known>) -> Answer {
-    let answer = hub.last_activity();
+fn ask(last_seen: &LastSeen, known: &Mutex<Known>) -> Answer {
+    let answer = last_seen();
     let mut known = locked(known);
     match answer {
         Ok(None) => return Answer::Never,
@@ -108,31 +115,16 @@ fn locked(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ports::{Fault, Progress};
 
-    /// A hub that knows one student, as long as it is up.
-    struct OneSeen(Mutex<Result<Option<Time>, Fault>>);
+    /// What a hub that knows one student says, as long as it is up.
+    type OneSeen = Mutex<Result<Option<Time>, Fault>>;
 
-    impl Hub for OneSeen {
-        fn start(&self, _: Student) -> Result<Progress, Fault> {
-            Ok(Progress::Done)
-        }
-        fn stop(&self, _: Student) -> Result<Progress, Fault> {
-            Ok(Progress::Done)
-        }
-        fn leftovers(&self, _: Student) -> Result<Vec<String>, Fault> {
-            Ok(Vec::new())
-        }
-        fn last_activity(&self) -> Result<Option<BTreeMap<Student, Time>>, Fault> {
-            let time = self.0.lock().unwrap().clone()?;
+    fn told_by(hub: &Arc<OneSeen>) -> Activity {
+        let hub = Arc::clone(hub);
+        Activity::told_by(Arc::new(move || {
+            let time = hub.lock().unwrap().clone()?;
             Ok(time.map(|time| BTreeMap::from([(student(7), time)])))
-        }
-        fn check(&self) -> Result<(), Fault> {
-            Ok(())
-        }
-        fn login_url(&self) -> Option<String> {
-            None
-        }
+        }))
     }
 
     fn student(number: u32) -> Student {
@@ -148,23 +140,23 @@ mod tests {
 
     #[test]
     fn what_a_hub_said_holds_until_it_says_nothing() {
-        let hub = Arc::new(OneSeen(Mutex::new(Ok(Some(Time(5))))));
-        let activity = Activity::new(Arc::clone(&hub) as Arc<dyn Hub>);
+        let hub = Arc::new(Mutex::new(Ok(Some(Time(5)))));
+        let activity = told_by(&hub);
         assert_eq!(noted(&activity), [None, None]);
         activity.ask();
         assert_eq!(noted(&activity), [None, Some(Time(5))]);
-        *hub.0.lock().unwrap() = Err(Fault::retry("the hub is down"));
+        *hub.lock().unwrap() = Err(Fault::retry("the hub is down"));
         activity.ask();
         assert_eq!(noted(&activity), [None, None]);
-        *hub.0.lock().unwrap() = Ok(Some(Time(9)));
-        assert_eq!(ask(&*activity.hub, &activity.known), Answer::Again);
+        *hub.lock().unwrap() = Ok(Some(Time(9)));
+        assert_eq!(ask(&activity.last_seen, &activity.known), Answer::Again);
         assert_eq!(noted(&activity), [None, Some(Time(9))]);
     }
 
     #[test]
     fn where_there_is_no_hub_nobody_asks_again() {
-        let activity = Activity::new(Arc::new(OneSeen(Mutex::new(Ok(None)))));
-        assert_eq!(ask(&*activity.hub, &activity.known), Answer::Never);
+        let activity = told_by(&Arc::new(Mutex::new(Ok(None))));
+        assert_eq!(ask(&activity.last_seen, &activity.known), Answer::Never);
         assert_eq!(noted(&activity), [None, None]);
     }
 }

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::support::backend::{Backend, Options, SMTP, STATE, STUDENTS, send, send_as_frontend};
+use crate::support::chance::Chance;
 use crate::support::seats::{
     assert_free, assert_taken, assert_tidy, events, is_locked, linger_as, picture, processes,
     workshop,
@@ -22,19 +23,6 @@ const SCRIPTS: [(&str, &str); 4] = [
     ("cleanup", "sleep 0.05"),
     ("reset", "sleep 0.05"),
 ];
-
-/// Good enough to choose moments; the same ones in each run with the same seed.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
-    }
-}
 
 #[test]
 fn the_engine_is_killed_at_any_moment() {

@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::browser::Browser;
+use crate::support::student::hub_token;
 use crate::support::{living, on_private_host, root, sh, wait_for};
 use wod::adapters::hub_jupyterhub::{Config, JupyterHub};
 use wod::adapters::hub_none::NoHub;
@@ -183,16 +184,6 @@ fn token(dir: &str) -> String {
     text.trim().to_owned()
 }
 
-/// A token that the student made for later, as the page /hub/token does.
-fn own_token(name: &str, password: &str) -> String {
-    let asked = serde_json::json!({"auth": {"username": name, "password": password}});
-    let mut response = ureq::post(format!("{API}/users/{name}/tokens"))
-        .send_json(asked)
-        .unwrap();
-    let model: serde_json::Value = response.body_mut().read_json().unwrap();
-    model["token"].as_str().unwrap().to_owned()
-}
-
 /// The status of a request with a student's own token.
 fn with_token(token: &str, path: &str) -> u16 {
     let agent = ureq::Agent::config_builder()
@@ -308,7 +299,7 @@ mod inside {
         assert_eq!((lab.status, lab.path.as_str()), (200, "/user/student7/lab"));
         assert_eq!(browser.get(CONTENTS).status, 200);
 
-        let own = own_token("student7", "first-word");
+        let own = hub_token(7, "first-word");
         assert_eq!(with_token(&own, "/hub/api/user"), 200);
         assert_eq!(with_token(&own, CONTENTS), 200);
         (browser, own)

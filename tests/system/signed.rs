@@ -1,15 +1,14 @@
 //! Signed mails from the frontend to the journal: what is taken, refused, or taken for a copy.
 
 use std::fs;
-use std::io::Write;
-use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
 use crate::support::backend::{Backend, Options, SENDER, STATE, send, send_bytes};
-use crate::support::{on_private_host, sh, wait_for};
+use crate::support::client::as_account;
+use crate::support::{fed, on_private_host, sh, wait_for};
 
 fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -143,19 +142,8 @@ fn is_duplicate(backend: &Backend, times: usize) {
 
 /// `wod ingest` as WODUSER: its exit status and what it said.
 fn ingest(mail: &str) -> (i32, String) {
-    let mut child = Command::new("setpriv")
-        .args(["--reuid=wodadmin", "--regid=wodadmin", "--clear-groups"])
-        .args(["/run/wod", "ingest", "--sender", SENDER])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    // It may have said no, and be gone, before it read anything.
-    let _ = stdin.write_all(mail.as_bytes());
-    drop(stdin);
-    let output = child.wait_with_output().unwrap();
+    let words = ["/run/wod", "ingest", "--sender", SENDER];
+    let output = fed(&mut as_account("wodadmin", &words), mail.as_bytes());
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said).into_owned();
     (output.status.code().unwrap(), said)

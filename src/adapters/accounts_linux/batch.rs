@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::domain::Student;
 use crate::exec::Cmd;
-use crate::ports::{Disposition, Fault};
+use crate::ports::{Account, Disposition, Fault};
 
 use super::files::{self, Edit, Files, Standing, Wanted};
 use super::{ETC, LinuxAccounts, group, processes, users};
@@ -130,9 +130,27 @@ impl LinuxAccounts {
         files::change(Path::new(ETC), Edit::Remove(&wanted))
     }
 
-    /// To be called a while before `sweep`, which knows more places then.
+    /// To be called a while before `sweep_all`, which waits less then.
     pub fn prepare_sweep(&self) {
         self.places.prepare();
+    }
+
+    /// What `sweep` does, with one look into each place for all of them; what became of each, in
+    /// their order.
+    pub fn sweep_all(&self, students: &[Student]) -> Vec<Result<(), Fault>> {
+        let own = students.iter().map(|student| self.own_account(*student));
+        let own: Vec<Result<Account, Fault>> = own.collect();
+        let accounts: Vec<Account> = own.iter().flatten().cloned().collect();
+        let together = self.places.sweep_all(&accounts);
+        let each = own.into_iter().map(|account| {
+            let account = account?;
+            match together {
+                Ok(()) => Ok(()),
+                // One of them is the reason: one by one, the others do not share its fault.
+                Err(_) => self.places.sweep(&account),
+            }
+        });
+        each.collect()
     }
 
     /// The processes of all students, one line each.

@@ -1,6 +1,7 @@
 //! System V IPC objects (shared memory, semaphores, message queues): they live on without a
 //! process, and belong to a uid.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -47,18 +48,16 @@ impl Object {
     }
 }
 
-/// What the account made or was given. Retry when a table cannot be read: it might be in there.
-pub fn find(account: &Account) -> Result<Vec<Object>, Fault> {
+/// What the accounts made or were given. Retry when a table cannot be read: it might be in there.
+pub fn find(accounts: &[Account]) -> Result<Vec<Object>, Fault> {
+    let uids: BTreeSet<u32> = accounts.iter().map(|account| account.uid).collect();
     let mut found = Vec::new();
     for kind in &KINDS {
         let table = table(Path::new(kind.file)).map_err(|e| {
-            Fault::retry(format!(
-                "cannot list the {}s of {}",
-                kind.title, account.name
-            ))
-            .because(&e)
+            let whose = named(accounts);
+            Fault::retry(format!("cannot list the {}s of {whose}", kind.title)).because(&e)
         })?;
-        let ids = ids(&table, kind.id, account.uid).into_iter();
+        let ids = ids(&table, kind.id, &uids).into_iter();
         found.extend(ids.map(|id| Object { kind, id }));
     }
     Ok(found)
@@ -72,9 +71,16 @@ fn table(path: &Path) -> io::Result<String> {
     }
 }
 
-/// The ids of rows whose `uid` or `cuid` (the creator's) is the account's. Kernels differ in
+fn named(accounts: &[Account]) -> String {
+    match accounts {
+        [one] => one.name.clone(),
+        all => format!("{} students", all.len()),
+    }
+}
+
+/// The ids of rows whose `uid` or `cuid` (the creator's) is an account's. Kernels differ in
 /// the columns, so they are found by their titles.
-fn ids(table: &str, id: &str, uid: u32) -> Vec<u64> {
+fn ids(table: &str, id: &str, uids: &BTreeSet<u32>) -> Vec<u64> {
     let mut lines = table.lines();
     let titles: Vec<_> = lines
         .next()
@@ -88,7 +94,8 @@ fn ids(table: &str, id: &str, uid: u32) -> Vec<u64> {
     lines
         .filter_map(|line| {
             let fields: Vec<_> = line.split_whitespace().collect();
-            let is = |at: usize| fields.get(at).and_then(|f| f.parse().ok()) == Some(uid);
+            let uid = |at: usize| fields.get(at).and_then(|f| f.parse().ok());
+            let is = |at: usize| uid(at).is_some_and(|uid| uids.contains(&uid));
             match is(owner) || is(creator) {
                 true => fields.get(id)?.parse().ok(),
                 false => None,
@@ -98,8 +105,8 @@ fn ids(table: &str, id: &str, uid: u32) -> Vec<u64> {
 }
 
 /// Removes all that `find` finds.
-pub fn remove(account: &Account) -> Result<(), Fault> {
-    let objects = find(account)?;
+pub fn remove(accounts: &[Account]) -> Result<(), Fault> {
+    let objects = find(accounts)?;
     if objects.is_empty() {
         return Ok(());
     }
@@ -108,10 +115,10 @@ pub fn remove(account: &Account) -> Result<(), Fault> {
         .flat_map(|object| [object.kind.option.to_owned(), object.id.to_string()]);
     // One that went by itself is no fault: what counts is what is left.
     let tried = Cmd::new("ipcrm").args(args).run();
-    match (find(account)?.first(), tried) {
+    match (find(accounts)?.first(), tried) {
         (None, _) => Ok(()),
         (Some(left), tried) => {
-            let line = format!("cannot remove {} of {}", left.line(), account.name);
+            let line = format!("cannot remove {} of {}", left.line(), named(accounts));
             Err(match tried {
                 Ok(_) => Fault::retry(line),
                 Err(error) => Fault::retry(line).because(&error),
@@ -130,8 +137,9 @@ mod tests {
                      1234 0 600 1 2007 2007 2007 2007 0 0\n\
                      1235 1 600 1 20071 2007 0 2007 0 0\n\
                      1236 2 600 1 0 0 2007 0 0 0\n";
-        assert_eq!(ids(table, "semid", 2007), [0, 2]);
-        assert_eq!(ids("", "semid", 2007), [0; 0]);
+        assert_eq!(ids(table, "semid", &[2007].into()), [0, 2]);
+        assert_eq!(ids(table, "semid", &[2007, 20071].into()), [0, 1, 2]);
+        assert_eq!(ids("", "semid", &[2007].into()), [0; 0]);
     }
 
     #[test]

@@ -2,9 +2,13 @@
 //! a name need not be UTF-8.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::ports::Fault;
 
@@ -23,11 +27,64 @@ pub struct Row {
     pub super_options: String,
 }
 
+const FILE: &str = "/proc/self/mountinfo";
+
 /// In the order in which they were mounted. Retry when it cannot be read.
 pub fn read() -> Result<Vec<Row>, Fault> {
-    let table = fs::read("/proc/self/mountinfo")
-        .map_err(|e| Fault::retry("cannot tell which file systems are mounted").because(&e))?;
-    Ok(rows(&table))
+    Ok(rows(&fs::read(FILE).map_err(|e| unknown(&e))?))
+}
+
+fn unknown(error: &io::Error) -> Fault {
+    Fault::retry("cannot tell which file systems are mounted").because(error)
+}
+
+/// The table, read again only when the kernel says that it is another one. It does so from the
+/// moment when a mount is in it, so nothing is missed that a fresh look would see.
+#[derive(Debug, Default)]
+pub struct Table(Mutex<Option<Known>>);
+
+#[derive(Debug)]
+struct Known {
+    file: File,
+    rows: Arc<Vec<Row>>,
+}
+
+impl Table {
+    /// As it is now; see [`read`].
+    pub fn rows(&self) -> Result<Arc<Vec<Row>>, Fault> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = &*known
+            && !is_another(&known.file)
+        {
+            return Ok(Arc::clone(&known.rows));
+        }
+        // An open table counts changes from now on, so it is opened first and read then.
+        let fresh = Known::read().map_err(|e| unknown(&e))?;
+        let rows = Arc::clone(&fresh.rows);
+        *known = Some(fresh);
+        Ok(rows)
+    }
+}
+
+impl Known {
+    fn read() -> io::Result<Known> {
+        let mut file = File::open(FILE)?;
+        let mut table = Vec::new();
+        file.read_to_end(&mut table)?;
+        Ok(Known {
+            rows: Arc::new(rows(&table)),
+            file,
+        })
+    }
+}
+
+/// Also where nobody can tell.
+fn is_another(table: &File) -> bool {
+    let mut asked = [PollFd::new(table, PollFlags::PRI)];
+    match poll(&mut asked, Some(&Timespec::default())) {
+        Ok(0) => false,
+        Ok(_) | Err(_) => true,
+    }
 }
 
 pub fn rows(table: &[u8]) -> Vec<Row> {

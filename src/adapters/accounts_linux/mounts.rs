@@ -11,7 +11,7 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use crate::ports::{Account, Fault};
 use crate::safefs::shown;
 
-use super::mountinfo::{self, Row};
+use super::mountinfo::{Row, Table};
 
 pub struct Mount {
     id: u64,
@@ -26,25 +26,34 @@ impl Mount {
 
 /// Innermost last, as the kernel lists them. Of mounts, an ordinary account can only make
 /// these (through fusermount); the kernel notes its uid.
-pub fn find(account: &Account) -> Result<Vec<Mount>, Fault> {
-    Ok(made_by(account.uid, mountinfo::read()?))
+pub fn find(table: &Table, accounts: &[Account]) -> Result<Vec<Mount>, Fault> {
+    Ok(made_by(accounts, &table.rows()?))
 }
 
-fn made_by(uid: u32, all: Vec<Row>) -> Vec<Mount> {
-    let user = format!("user_id={uid}");
-    let is_theirs = |row: &Row| {
-        row.kind.starts_with("fuse") && row.super_options.split(',').any(|option| option == user)
+fn made_by(accounts: &[Account], all: &[Row]) -> Vec<Mount> {
+    let is_theirs = |row: &&Row| {
+        let by = maker(row);
+        by.is_some_and(|uid| accounts.iter().any(|account| account.uid == uid))
     };
-    let theirs = all.into_iter().filter(is_theirs);
+    let theirs = all.iter().filter(is_theirs);
     theirs
-        .map(|Row { id, point, .. }| Mount { id, point })
+        .map(|row| Mount {
+            id: row.id,
+            point: row.point.clone(),
+        })
         .collect()
+}
+
+fn maker(row: &Row) -> Option<u32> {
+    let mut options = row.super_options.split(',');
+    let user = options.find_map(|option| option.strip_prefix("user_id="))?;
+    user.parse().ok().filter(|_| row.kind.starts_with("fuse"))
 }
 
 /// Takes them off; what still uses one of them loses it at its end. One that is inside another is
 /// out of reach even for us, and goes with that.
-pub fn remove(account: &Account) -> Result<(), Fault> {
-    let mut left = find(account)?;
+pub fn remove(table: &Table, accounts: &[Account]) -> Result<(), Fault> {
+    let mut left = find(table, accounts)?;
     while !left.is_empty() {
         let mut first = None;
         for mount in left.iter().rev() {
@@ -53,7 +62,7 @@ pub fn remove(account: &Account) -> Result<(), Fault> {
                 first.get_or_insert(Fault::retry(line).because(&e));
             }
         }
-        let now = find(account)?;
+        let now = find(table, accounts)?;
         if let Some(fault) = first.filter(|_| now.len() >= left.len()) {
             return Err(fault);
         }
@@ -93,6 +102,7 @@ fn mount_id(fd: &OwnedFd) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::mountinfo;
     use super::*;
 
     #[test]
@@ -101,9 +111,15 @@ mod tests {
             let line = format!("77 29 0:50 / /tmp/a rw - {kind} x:/ rw,user_id=2007,group_id=1");
             mountinfo::rows(line.as_bytes())
         };
+        let account = |uid: u32| Account {
+            name: format!("student{}", uid - 2000),
+            uid,
+            gid: uid,
+        };
+        let made_by = |uid, rows: Vec<Row>| made_by(&[account(2001), account(uid)], &rows);
         let mounts = made_by(2007, row("fuse.sshfs"));
         assert_eq!((mounts[0].id, &*mounts[0].point), (77, Path::new("/tmp/a")));
-        assert!(made_by(200, row("fuse.sshfs")).is_empty());
+        assert!(made_by(20_070, row("fuse.sshfs")).is_empty());
         assert!(made_by(2007, row("tmpfs")).is_empty());
     }
 }

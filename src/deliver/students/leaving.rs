@@ -151,25 +151,54 @@ impl Change for Remove {
     }
 }
 
-impl Remove {
-    fn remove(&self, students: &[Student]) -> Result<(), Fault> {
-        self.accounts.prepare_sweep();
-        self.accounts.lock_all(students)?;
-        let done = each(students, |student| self.empty(*student));
-        let mut gone = Vec::new();
-        let mut first = None;
-        for (student, done) in students.iter().zip(done) {
+/// Students on their way out.
+struct Going<'a> {
+    notes: &'a Notes,
+    left: Vec<Student>,
+    first: Option<Fault>,
+}
+
+impl Going<'_> {
+    /// Those of whom a step is done; the others stay, and are told.
+    fn keep(&mut self, done: Vec<Result<(), Fault>>) {
+        let each = std::mem::take(&mut self.left).into_iter().zip(done);
+        for (student, done) in each {
             match done {
-                Ok(()) => gone.push(*student),
+                Ok(()) => self.left.push(student),
                 Err(fault) => {
-                    self.notes.failed(*student, fault.chain());
-                    first.get_or_insert(fault);
+                    self.notes.failed(student, fault.chain());
+                    self.first.get_or_insert(fault);
                 }
             }
         }
-        self.accounts.remove_all(&gone)?;
+    }
+}
+
+impl Remove {
+    /// As a PURGE does; the accounts stay until the end, locked. What is found by uid in places that
+    /// all students share is looked for once for all of them.
+    fn remove(&self, students: &[Student]) -> Result<(), Fault> {
+        let accounts = &self.accounts;
+        accounts.prepare_sweep();
+        accounts.lock_all(students)?;
+        let mut going = Going {
+            notes: &self.notes,
+            left: students.to_vec(),
+            first: None,
+        };
+        going.keep(each(students, |student| self.empty(*student)));
+        going.keep(accounts.sweep_all(&going.left));
+        // A cron or at job may have started since the processes were ended.
+        going.keep(each(&going.left, |student| {
+            accounts.end_processes(*student)
+        }));
+        going.keep(accounts.sweep_all(&going.left));
+        let Going {
+            left: gone, first, ..
+        } = going;
+        accounts.remove_all(&gone)?;
         // Who was on the way in when the account went.
-        let late = each(&gone, |student| self.accounts.end_processes(*student));
+        let late = each(&gone, |student| accounts.end_processes(*student));
         for (student, late) in gone.iter().zip(late) {
             if let Err(fault) = late {
                 self.notes.failed(*student, fault.line());
@@ -184,7 +213,7 @@ impl Remove {
         }
     }
 
-    /// As a PURGE does; the account stays, locked.
+    /// The hub's user and the home go.
     fn empty(&self, student: Student) -> Result<(), Fault> {
         if let Some(hub) = self
             .crew
@@ -194,13 +223,8 @@ impl Remove {
         {
             hub.remove_user(student)?;
         }
-        let accounts = &self.accounts;
-        accounts.end_processes(student)?;
+        self.accounts.end_processes(student)?;
         self.crew.homes.erase(&student.account(), Time::now())?;
-        accounts.end_processes(student)?;
-        accounts.sweep(student)?;
-        // A cron or at job may have started since the processes were ended.
-        accounts.end_processes(student)?;
-        accounts.sweep(student)
+        self.accounts.end_processes(student)
     }
 }

@@ -1,5 +1,8 @@
 //! Removal of trees, and of what an account left among others' files.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use super::*;
 
 #[test]
@@ -121,7 +124,7 @@ fn residue_goes_and_what_others_have_stays() {
     assert_eq!(find_owned(&dir, STUDENT, 99, &|_| false).unwrap().len(), 11);
     assert_eq!(find_owned(&dir, STUDENT, 2, &|_| false).unwrap().len(), 2);
     assert_eq!(
-        remove_owned(&dir, STUDENT).unwrap(),
+        remove_owned(&dir, &uids(&[STUDENT])).unwrap(),
         Removed {
             files: 7,
             dirs: 3,
@@ -136,9 +139,51 @@ fn residue_goes_and_what_others_have_stays() {
     assert!(at("theirs").exists() && at("s/sub/theirs").exists() && at("o").exists());
     let stat = dir.stat(p("s")).unwrap().unwrap();
     assert_eq!((stat.uid, stat.mode), (0, 0o755));
-    assert_eq!(remove_owned(&dir, STUDENT).unwrap(), Removed::default());
+    assert_eq!(
+        remove_owned(&dir, &uids(&[STUDENT])).unwrap(),
+        Removed::default()
+    );
     assert!(matches!(
-        remove_owned(&dir, 0).unwrap_err().cause(),
+        remove_owned(&dir, &uids(&[STUDENT, 0]))
+            .unwrap_err()
+            .cause(),
         Cause::Protected
     ));
+}
+
+#[test]
+fn residue_of_several_goes_wherever_they_put_it() {
+    if !needs_root("residue_of_several_goes_wherever_they_put_it") {
+        return;
+    }
+    let (temp, dir) = scratch();
+    let at = |path: &str| temp.path().join(path);
+    // In the order of their making; what is a directory comes before what is in it.
+    for (path, uid) in [
+        ("a", STUDENT),
+        ("a/b", OTHER),
+        ("a/b/c", STUDENT),
+        ("a/b/c/d", OTHER),
+        ("e", OTHER),
+        ("e/f", WOD),
+        ("e/g", STUDENT),
+        ("h", WOD),
+        ("h/i", STUDENT),
+        ("h/j", OTHER),
+    ] {
+        fs::create_dir(at(path)).unwrap();
+        chown(&at(path), uid);
+    }
+    let removed = remove_owned(&dir, &uids(&[STUDENT, OTHER])).unwrap();
+    assert_eq!((removed.dirs, removed.kept), (7, 1));
+    let left: Vec<_> = ["e", "e/f", "h"]
+        .iter()
+        .map(|path| fs::metadata(at(path)).unwrap().uid())
+        .collect();
+    assert_eq!(left, [0, WOD, WOD]);
+    assert!(!at("a").exists() && !at("h/i").exists() && !at("h/j").exists());
+}
+
+fn uids(all: &[u32]) -> Arc<BTreeSet<u32>> {
+    Arc::new(all.iter().copied().collect())
 }

@@ -188,6 +188,11 @@ pub const RAW_FILES: &[(&str, &str)] = &[
         "src/watchdog/mounts.rs",
         "reads /proc, and asks what a handle on a program is",
     ),
+    (
+        "src/watchdog/loader.rs",
+        "reads the file behind a handle on what runs",
+    ),
+    ("src/watchdog/mapped.rs", "reads /proc"),
     ("src/watchdog/proc_dir.rs", "reads /proc"),
     ("src/watchdog/procfs.rs", "reads /proc"),
     (

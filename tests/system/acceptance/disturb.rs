@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::support::backend::{Backend, STATE};
+use crate::support::chance::Chance;
 use crate::support::sh;
 
 /// How often each was done.
@@ -18,21 +19,8 @@ pub struct Count {
     spool_read_only: usize,
 }
 
-/// The same moments in each run with the same seed, as far as the machine plays along.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
-    }
-
-    fn pause(&mut self, least: u64, most: u64) {
-        thread::sleep(Duration::from_millis(least + self.below(most - least)));
-    }
+fn pause(chance: &mut Chance, least: u64, most: u64) {
+    thread::sleep(Duration::from_millis(least + chance.below(most - least)));
 }
 
 pub fn until(backend: &mut Backend, over: &AtomicBool, seed: u64) -> Count {
@@ -40,7 +28,7 @@ pub fn until(backend: &mut Backend, over: &AtomicBool, seed: u64) -> Count {
     let mut count = Count::default();
     let mut left = Vec::new();
     while !over.load(Ordering::SeqCst) {
-        chance.pause(100, 900);
+        pause(&mut chance, 100, 900);
         // Each of them once, in another order each time.
         if left.is_empty() {
             left.extend(0..5);
@@ -53,19 +41,19 @@ pub fn until(backend: &mut Backend, over: &AtomicBool, seed: u64) -> Count {
             }
             1 => {
                 backend.kill_engine();
-                chance.pause(1, 400);
+                pause(&mut chance, 1, 400);
                 backend.start_engine();
                 count.engine_killed += 1;
             }
             2 => {
                 fill(STATE);
-                chance.pause(50, 800);
+                pause(&mut chance, 50, 800);
                 make_room(STATE);
                 count.journal_full += 1;
             }
             3 => {
                 fill(&format!("{STATE}/spool"));
-                chance.pause(50, 800);
+                pause(&mut chance, 50, 800);
                 make_room(&format!("{STATE}/spool"));
                 count.spool_full += 1;
             }
@@ -75,7 +63,7 @@ pub fn until(backend: &mut Backend, over: &AtomicBool, seed: u64) -> Count {
                 if sh(&format!("bash -c '{tries}' {STATE}/spool || true")).is_empty() {
                     continue;
                 }
-                chance.pause(50, 800);
+                pause(&mut chance, 50, 800);
                 sh(&format!("mount -o remount,rw {STATE}/spool"));
                 count.spool_read_only += 1;
             }

@@ -126,6 +126,9 @@ pub fn everything_left_behind_is_swept(site: &LinuxSite) {
 pub fn a_fuse_mount_is_taken_off(site: &LinuxSite) {
     fs::create_dir("/run/shared/a b").unwrap();
     chown("/run/shared/a b", Some(UID_BASE + 5), None).unwrap();
+    // A look before, so that the mount comes between two of them.
+    let before = site.0.leftovers(student(5)).unwrap();
+    assert_eq!(before, ["file /run/shared/a b"]);
     let Ok(fuse) = fs::File::options().read(true).write(true).open("/dev/fuse") else {
         writeln!(std::io::stderr(), "skipped: no FUSE here").unwrap();
         return;

@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddrV4, TcpListener, TcpStream};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -11,7 +11,7 @@ use std::thread;
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
 use super::backend::{SENDER, SMTP};
-use super::patience;
+use super::{fed, patience};
 
 /// Who hands a mail over, and what is said of it.
 #[derive(Clone, Copy)]
@@ -110,18 +110,10 @@ pub fn by_pipe(envelope: Envelope<'_>, mail: &[u8]) -> Answer {
         "127.0.0.1" => "",
         other => other,
     };
-    let mut child = as_account("wodadmin", &words)
-        .env("CLIENT_ADDRESS", peer)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    // It may have said no, and be gone, before it read anything.
-    let _ = stdin.write_all(mail);
-    drop(stdin);
-    let output = child.wait_with_output().unwrap();
+    let output = fed(
+        as_account("wodadmin", &words).env("CLIENT_ADDRESS", peer),
+        mail,
+    );
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8(said).unwrap();
     assert_eq!(said.lines().count(), 1, "{said:?}");

@@ -5,6 +5,7 @@
 pub mod backend;
 pub mod browser;
 pub mod canary;
+pub mod chance;
 pub mod client;
 pub mod dead_mount;
 pub mod front;
@@ -21,9 +22,24 @@ pub mod watched;
 
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+
+/// Runs a program that is given something to read. It may have said no, and be gone, before it read it.
+pub fn fed(command: &mut Command, input: &[u8]) -> Output {
+    let piped = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = piped.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    if let Err(e) = stdin.write_all(input) {
+        assert_eq!(e.kind(), std::io::ErrorKind::BrokenPipe);
+    }
+    drop(stdin);
+    child.wait_with_output().unwrap()
+}
 
 /// Runs the body of a test on a private host: the test program calls itself there, for this test
 /// alone. Says so and passes where that is not possible. A body must not capture anything.

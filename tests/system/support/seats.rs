@@ -1,14 +1,13 @@
 //! Workshops of a test's own, and looks at seats from the outside.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use rusqlite::{Connection, OptionalExtension};
 
 use super::backend::{Backend, SHARE, STATE, STUDENTS, UID_BASE, home};
-use super::{living, sh};
+use super::{fed, living, sh};
 
 /// One of two code cells was executed.
 const NOTEBOOK: &str = r#"{"cells": [
@@ -43,16 +42,11 @@ pub fn is_locked(student: u32) -> bool {
 
 /// Whether that password opens the account: asks the program that PAM asks.
 pub fn fits(student: u32, password: &str) -> bool {
-    let mut check = Command::new("/sbin/unix_chkpwd")
-        .args([&format!("student{student}"), "nonull"])
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = check.stdin.take().unwrap();
-    stdin.write_all(password.as_bytes()).unwrap();
-    stdin.write_all(&[0]).unwrap();
-    drop(stdin);
-    check.wait().unwrap().success()
+    let mut check = Command::new("/sbin/unix_chkpwd");
+    check.args([&format!("student{student}"), "nonull"]);
+    fed(&mut check, &[password.as_bytes(), &[0]].concat())
+        .status
+        .success()
 }
 
 /// What the local registry would tell the participant.

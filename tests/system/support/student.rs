@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use super::backend::{HUB, STATE, STUDENTS, UID_BASE};
-use super::{sh, wait_for};
+use super::{fed, sh, wait_for};
 
 /// From the local registry, as a frontend has it from its own.
 pub fn password(student: u32) -> String {
@@ -44,19 +44,11 @@ pub fn as_student(student: u32, line: &str) -> String {
 
 /// Whether PAM lets somebody become the student with this password.
 pub fn su_takes(student: u32, password: &str) -> bool {
-    let mut su = Command::new("setpriv")
-        .args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"])
+    let mut su = Command::new("setpriv");
+    su.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"])
         .args(["su", &format!("student{student}"), "-c", "id -un"])
-        .current_dir("/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut stdin = su.stdin.take().unwrap();
-    std::io::Write::write_all(&mut stdin, format!("{password}\n").as_bytes()).unwrap();
-    drop(stdin);
-    let output = su.wait_with_output().unwrap();
+        .current_dir("/");
+    let output = fed(&mut su, format!("{password}\n").as_bytes());
     String::from_utf8_lossy(&output.stdout).trim() == format!("student{student}")
 }
 

@@ -21,6 +21,8 @@ pub const STATE: &str = "/var/lib/wod";
 const INVENTORY: &str = "/etc/wod/inventory";
 const PROGRAM: &str = "/run/wod";
 pub const STUDENTS: u32 = 40;
+/// Whose account is missing where there are look-alikes.
+pub const NOBODYS: u32 = 15;
 const LOG: &str = "/run/watchdog.log";
 /// What students run, compiled once for each host.
 pub const SUSPECT: &str = "/run/suspect/helper";
@@ -103,6 +105,23 @@ impl Watched {
              echo '{name}:x:{uid}:' >>/etc/group
              mkdir -p /var/student/{name}; chown {uid}:{uid} /var/student/{name}"
         ));
+    }
+
+    /// Accounts that only look like students': names, a number beyond the range, and a teacher who
+    /// has the uid of the student that is no more.
+    pub fn look_alikes(&self) -> [u32; 4] {
+        let uid = |number| self.uid(0) + number;
+        let all = [
+            ("student12x", uid(50)),
+            ("xstudent1", uid(51)),
+            ("student100", uid(100)),
+            ("teacher", uid(NOBODYS)),
+        ];
+        sh(&format!("sed -i '/^student{NOBODYS}:/d' /etc/passwd"));
+        for (name, uid) in all {
+            self.account(name, uid);
+        }
+        all.map(|(_, uid)| uid)
     }
 
     pub fn policy(&self, text: &str) {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use wod::adapters::accounts_linux::StudentUids;
 use wod::domain::Student;
 
-use crate::support::watched::{POLICY, SUSPECT, Watched, end_all, processes};
+use crate::support::watched::{NOBODYS, POLICY, SUSPECT, Watched, end_all, processes};
 use crate::support::{among_all_processes, on_private_host, sh};
 
 #[test]
@@ -14,12 +14,7 @@ fn others_are_not_touched_whatever_they_run() {
     among_all_processes(|| {
         let watched = Watched::site(POLICY, "WODUSERMAX: 20");
         let base = watched.uid(0);
-        // Beyond the range, names that only look like students', a teacher with a student's uid.
-        watched.account("student12x", base + 50);
-        watched.account("xstudent1", base + 51);
-        watched.account("student100", base + 52);
-        sh("sed -i '/^student15:/d' /etc/passwd");
-        watched.account("teacher", base + 15);
+        let alike = watched.look_alikes();
         let mut watched = watched;
         watched.start_watchdog();
         sh(&format!(
@@ -27,20 +22,13 @@ fn others_are_not_touched_whatever_they_run() {
         ));
         let xmrig = "/run/suspect/xmrig";
         let wodadmin: u32 = sh("id -u wodadmin").trim().parse().unwrap();
-        let mut untouched: Vec<_> = [
-            0,
-            wodadmin,
-            base + 50,
-            base + 51,
-            base + 52,
-            base + 15,
-            base + 25,
-        ]
-        .into_iter()
-        .map(|uid| (uid, watched.run_as(uid, "/", xmrig, &["idle"])))
-        .collect();
+        let mut untouched: Vec<_> = [0, wodadmin, base + 25]
+            .into_iter()
+            .chain(alike)
+            .map(|uid| (uid, watched.run_as(uid, "/", xmrig, &["idle"])))
+            .collect();
         for student in 10..20 {
-            if student != 15 {
+            if student != NOBODYS {
                 let uid = watched.uid(student);
                 untouched.push((uid, watched.run(student, "/usr/bin/sleep", &["60"])));
             }

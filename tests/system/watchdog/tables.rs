@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::{Child, Command, Stdio};
 
-use crate::support::watched::{POLICY, SUSPECT, Watched, end_all};
+use crate::support::watched::{NOBODYS, POLICY, SUSPECT, Watched, end_all};
 use crate::support::{on_private_host, sh, wait_for};
 
 const STUDENTS: u32 = 20;
@@ -81,21 +81,16 @@ fn look_once(seed: u64) {
     let watched = Watched::site(POLICY, "WODUSERMAX: 20");
     sh("cp /run/suspect/helper /run/suspect/xmrig; chmod 755 /run/suspect/xmrig");
     let base = watched.uid(0);
-    // Names that only look like students', and one whose uid is somebody else's.
-    watched.account("student12x", base + 50);
-    watched.account("xstudent1", base + 51);
-    watched.account("student100", base + 100);
-    sh("sed -i '/^student15:/d' /etc/passwd");
-    watched.account("teacher", base + 15);
+    let alike = watched.look_alikes();
     let wodadmin: u32 = sh("id -u wodadmin").trim().parse().unwrap();
     let students: BTreeMap<u32, u32> = (1..=STUDENTS)
-        .filter(|n| *n != 15)
+        .filter(|n| *n != NOBODYS)
         .map(|n| (base + n, n))
         .collect();
     // student1 and 10 to 19 come more often; what is beyond WODUSERMAX is nobody's to touch.
     let mut pool: Vec<u32> = (1..=STUDENTS + 3).chain(10..20).map(|n| base + n).collect();
     pool.extend([0, 0, wodadmin, wodadmin, base, base + 1, base + 1]);
-    pool.extend([base + 50, base + 51, base + 100]);
+    pool.extend(alike);
 
     let mut dice = Dice(seed);
     let mut rows: Vec<Row> = (0..SIZE).map(|_| start(&mut dice, &pool)).collect();
