@@ -80,7 +80,7 @@ fn found_after_a_loss(watched: &mut Watched, interval: u32) -> bool {
         "every {interval} s: events were lost for {:?}",
         begun.elapsed()
     );
-    if begun.elapsed() > quarter + quarter / 2 {
+    if begun.elapsed() > Duration::from_secs(interval.into()) * 9 / 20 {
         miner.kill().unwrap();
         miner.wait().unwrap();
         watched.kill_watchdog();
