@@ -204,7 +204,7 @@ impl Hands {
         if !cages.is_empty() {
             incident.done.extend(cages.iter().map(Cage::line));
             self.note(incident);
-            cages.iter().for_each(Cage::freeze);
+            Cage::freeze(&cages);
         }
         for _ in 0..MOST_ROUNDS {
             if !pids.iter().any(|pid| is_moving(proc, *pid)) {
