@@ -183,6 +183,10 @@ pub const RAW_FILES: &[(&str, &str)] = &[
         "reads and writes the kernel's control groups",
     ),
     ("src/watchdog/connector.rs", "reads /proc/net/netlink"),
+    (
+        "src/watchdog/loader.rs",
+        "reads what is open; a stat is a type",
+    ),
     ("src/watchdog/glimpse.rs", "reads /proc"),
     (
         "src/watchdog/mounts.rs",
