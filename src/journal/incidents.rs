@@ -139,15 +139,22 @@ impl Journal {
         self.some_incidents(&tail, since.0)
     }
 
-    /// How many of the student's were told of since then with evidence.
-    pub fn alerts_kept(&self, student: Student, since: Time) -> Result<u32> {
+    /// How many of a student's were answered so at that time or later, and of how many of them there
+    /// is evidence.
+    pub fn answered_since(
+        &self,
+        student: Student,
+        response: &str,
+        since: Time,
+    ) -> Result<(u32, u32)> {
+        let of = params![response, student.number(), since.0];
         Ok(self
             .lock()
             .prepare_cached(
-                "select count(*) from incidents
-                   where response = ?1 and student = ?2 and at >= ?3 and evidence is not null",
+                "select count(*), count(evidence) from incidents
+                   where response = ?1 and student = ?2 and at >= ?3",
             )?
-            .query_row(params![ALERT, student.number(), since.0], |row| row.get(0))?)
+            .query_row(of, |row| Ok((row.get(0)?, row.get(1)?)))?)
     }
 
     /// Removes the incidents that were over before that time; gives their evidence.

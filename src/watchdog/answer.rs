@@ -105,7 +105,9 @@ impl Answers {
             return;
         }
         for (response, case) in choose(policy, findings, seats, seen) {
-            if response == Response::StopSeat || self.is_new(&case) {
+            // What comes while others are being ended is found again.
+            let is_ending = locked(&self.busy).get(&case.student) == Some(&Phase::Ending);
+            if !is_ending && (response == Response::StopSeat || self.is_new(&case)) {
                 self.stop(case, response);
             }
         }

@@ -36,20 +36,11 @@ pub enum Seen<'a> {
 type File = (u64, u32, u32, u64, i64, u32);
 
 /// Root's programs, by their files.
+#[derive(Default)]
 pub struct Programs {
     names: HashMap<File, Box<[u8]>>,
     path: String,
     argv: Vec<u8>,
-}
-
-impl Default for Programs {
-    fn default() -> Programs {
-        Programs {
-            names: HashMap::new(),
-            path: String::new(),
-            argv: Vec::new(),
-        }
-    }
 }
 
 impl Programs {

@@ -28,8 +28,12 @@ const END_LIMIT: Duration = Duration::from_secs(5);
 const END_TRIES: u32 = 6;
 /// Times that what still moves is stopped once more; then it is killed as it is.
 const MOST_ROUNDS: u32 = 3;
-/// Of so many alerts of a student in a day evidence is kept: students can cause many, and large ones.
+/// Of so many alerts of a student in a day evidence is kept, and of so many stops of single processes:
+/// students can cause many, and large ones.
 const MOST_KEPT: u32 = 8;
+/// So many stops of single processes of a student in a day are incidents. What is stopped after that
+/// is counted and logged.
+const MOST_TOLD: u32 = 24;
 const DAY_MS: i64 = 86_400_000;
 /// The hub's own stop is only the first; PURGE has one that goes on until it is true.
 const HUB_LIMIT: Duration = Duration::from_secs(20);
@@ -65,7 +69,7 @@ impl Hands {
     }
 
     /// What could not be ended was killed, and goes when what it waits for comes: nothing new is said
-    /// or done of the student until then.
+    /// of the student until then, and whatever is started beside it (by cron, say) is killed, too.
     fn await_end(&self, suspect: &Suspect, incident: &mut Incident) {
         let (Ok(proc), Answered::Begun) = (Proc::open(), incident.answered) else {
             return;
@@ -78,11 +82,12 @@ impl Hands {
             });
             Some(with_start.collect())
         };
-        // The seat's next guest may have others by then.
+        // The seat's next guest has others, and comes when none of these is there.
         let Some(left) = living() else {
             return;
         };
         while living().is_none_or(|now| now.iter().any(|one| left.contains(one))) {
+            suspect.kill();
             std::thread::sleep(END_LIMIT);
         }
         incident.answered = Answered::Done;
@@ -199,7 +204,7 @@ impl Hands {
         if !cages.is_empty() {
             incident.done.extend(cages.iter().map(Cage::line));
             self.note(incident);
-            cages.iter().for_each(Cage::freeze);
+            Cage::freeze(&cages);
         }
         for _ in 0..MOST_ROUNDS {
             if !pids.iter().any(|pid| is_moving(proc, *pid)) {
@@ -369,10 +374,12 @@ impl Hands {
             return Some("the seat was given to somebody else meanwhile".to_owned());
         }
         let day = Time(incident.at.0 - DAY_MS);
-        let kept = self.journal.alerts_kept(student, day).unwrap_or(0);
+        let response = incident.response.as_str();
+        let answered = self.journal.answered_since(student, response, day);
+        let (_, kept) = answered.unwrap_or((0, 0));
         (kept >= MOST_KEPT).then(|| {
             let account = student.account();
-            format!("there is some of {kept} alerts of {account} within a day")
+            format!("there is some of {kept} answers to {account} within a day ({response})")
         })
     }
 
@@ -393,27 +400,53 @@ impl Hands {
         let Some(suspect) = self.uids.suspect(case.student) else {
             return self.not_ours(case.student);
         };
-        let mut incident = self.begin(case, Response::StopProcess);
         let ids = case.processes();
-        let pids: Vec<u32> = ids.iter().map(|id| id.pid).collect();
-        let report = report(&incident, &case.findings);
-        let gathered = Proc::open()
-            .ok()
-            .map(|proc| evidence::gather(&proc, &pids, report, evidence::OF_A_STOP));
-        let killed = ids
-            .iter()
-            .filter(|id| suspect.kill_one(id.pid, id.start))
-            .count();
-        let us = i64::try_from(case.seen.elapsed().as_micros()).unwrap_or(i64::MAX);
+        let kill = || {
+            let killed = ids.iter().filter(|id| suspect.kill_one(id.pid, id.start));
+            let killed = killed.count();
+            let us = i64::try_from(case.seen.elapsed().as_micros()).unwrap_or(i64::MAX);
+            self.counters.stopped(Response::StopProcess, us);
+            (killed, us)
+        };
+        if self.is_told_enough(case.student) {
+            kill();
+            return;
+        }
+        let mut incident = self.begin(case, Response::StopProcess);
+        let gathered = match self.without_evidence(&incident) {
+            Some(why) => {
+                incident.done.push(format!("no evidence was kept: {why}"));
+                None
+            }
+            None => {
+                let pids: Vec<u32> = ids.iter().map(|id| id.pid).collect();
+                let report = report(&incident, &case.findings);
+                let proc = Proc::open().ok();
+                proc.map(|proc| evidence::gather(&proc, &pids, report, evidence::OF_A_STOP))
+            }
+        };
+        let (killed, us) = kill();
         incident.latency_us = Some(us);
-        self.counters.stopped(Response::StopProcess, us);
         incident.done.push(format!("killed {killed} processes"));
         incident.answered = Answered::Ended;
         if let Some(gathered) = gathered {
             self.keep(gathered, &mut incident);
         }
+        if self.is_told_enough(case.student) {
+            incident.done.push(format!(
+                "there were {MOST_TOLD} of {} within a day: what else is stopped is logged and counted",
+                case.student.account()
+            ));
+        }
         self.note(&incident);
         self.tell_of_stopped(&mut incident, &case.findings);
+    }
+
+    fn is_told_enough(&self, student: Student) -> bool {
+        let day = Time(Time::now().0 - DAY_MS);
+        let of = name(Response::StopProcess);
+        let told = self.journal.answered_since(student, of, day);
+        told.is_ok_and(|(told, _)| told >= MOST_TOLD)
     }
 
     fn tell_of_stopped(&self, incident: &mut Incident, findings: &[Finding]) {

@@ -27,6 +27,8 @@ const RESTS_TURN: u64 = 8;
 const PEERS_TURN: u64 = 3;
 /// The account files are asked again after so many samples; before anything is stopped they always are.
 const ACCOUNTS_TURN: u64 = 64;
+/// Ancestors that are shown with a program that has just started: students can have very many.
+const NEAREST: usize = 16;
 /// Milliseconds on processors between two samples from which a process is looked at closely.
 const COMPUTES: u64 = 100;
 
@@ -289,7 +291,7 @@ impl Sampler {
         Some(student)
     }
 
-    /// A process that has just started its program: whose it is, and itself with its ancestors as
+    /// A process that has just started its program: whose it is, and itself with its nearest ancestors as
     /// they were last seen, unless it is root's program and `is_plain`. None when it is not a
     /// student's, or gone. What rules about programs do not ask is not read.
     pub fn at_exec(
@@ -319,7 +321,7 @@ impl Sampler {
         }
         let mut processes = vec![process];
         while let Some(parent) = processes.last().map(|process| process.parent) {
-            if parent == 0 || processes.iter().any(|process| process.id.pid == parent) {
+            if parent == 0 || processes.len() > NEAREST {
                 break;
             }
             let Some(parent) = self.ancestor(parent) else {

@@ -25,6 +25,7 @@ mod functions;
 mod history;
 mod hub;
 mod hub_faults;
+mod hung_guest;
 mod install;
 mod last_guest;
 mod matrix;

@@ -33,6 +33,8 @@ mod resumed;
 mod serve;
 #[path = "watchdog/sight.rs"]
 mod sight;
+#[path = "watchdog/stops.rs"]
+mod stops;
 #[path = "watchdog/tables.rs"]
 mod tables;
 #[path = "watchdog/unit.rs"]

@@ -128,7 +128,7 @@ fn alerts_are_found_by_their_time() {
     assert_eq!(journal.alerts_since(Time(60)).unwrap(), all[1..]);
     let kept = |student, at| {
         let student = Student::new(student).unwrap();
-        journal.alerts_kept(student, Time(at)).unwrap()
+        journal.answered_since(student, ALERT, Time(at)).unwrap().1
     };
     assert_eq!(
         (kept(12, 0), kept(12, 60), kept(12, 61), kept(13, 0)),

@@ -29,8 +29,7 @@ fn let_in_by<'a>(scene: &'a Scene, subject: &Subject) -> Option<&'a str> {
         process.exe.owner == Some(0)
             && name.is_some_and(|name| scene.policy.logins.programs.contains(name))
     };
-    if scene.is_hubs(subject.process) {
-        return None;
-    }
-    first.filter(login)?.exe.file_name()
+    let program = first.filter(login)?.exe.file_name()?;
+    // Dear to ask of each of a long chain of processes.
+    (!scene.is_hubs(subject.process)).then_some(program)
 }

@@ -218,6 +218,23 @@ int main(int argc, char **argv) {
             memfd_create("\033[2Jmany\n", 0);
         if (mkdir("below", 0700) || chdir("below") || rmdir("../below"))
             _exit(6);
+    } else if (!strcmp(how, "large")) {
+        /* So many threads, and as many open files as it may have. */
+        struct rlimit files;
+        getrlimit(RLIMIT_NOFILE, &files);
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+        while (open("/dev/null", O_RDONLY) >= 0)
+            ;
+        pthread_attr_t small;
+        pthread_attr_init(&small);
+        pthread_attr_setstacksize(&small, 16384);
+        pthread_t other;
+        for (int i = 0; i < number; i++)
+            if (pthread_create(&other, &small, rest, NULL))
+                break;
+        prctl(PR_SET_NAME, "ready");
+        syscall(SYS_exit, 0);
     } else if (!strcmp(how, "keeps")) {
         /* So many MiB, and the first thread ends. */
         memset(malloc((size_t)number << 20), 1, (size_t)number << 20);

@@ -194,6 +194,84 @@ fn a_path_that_changes_meanwhile_is_not_what_is_kept() {
     });
 }
 
+/// Mode 0111: it can be run, and that is all.
+#[test]
+fn a_program_that_its_student_cannot_read_is_kept() {
+    on_private_host(|| {
+        let watched = Watched::site(POLICY, "");
+        let program = watched.copy(1, "xmrig");
+        sh(&format!("chmod 0111 {program}"));
+        let mut child = watched.run(1, &program, &["idle"]);
+        look(&watched);
+        child.wait().unwrap();
+        let sum = sh(&format!("sha256sum {SUSPECT}"));
+        let program = &report(&watched)["programs"][0];
+        assert_eq!(program["sha256"], sum[..64]);
+        assert_eq!(
+            fs::read(kept("program-0")).unwrap(),
+            fs::read(SUSPECT).unwrap()
+        );
+    });
+}
+
+/// 2 MB of arguments, thousands of threads, as many open files as it may have, and its first thread
+/// has ended.
+#[test]
+fn what_is_large_is_told_in_short() {
+    on_private_host(|| {
+        let watched = Watched::site(POLICY, "");
+        let program = watched.copy(1, "xmrig");
+        let long = "w".repeat(120_000);
+        let words = [&["large", "9000"][..], &[long.as_str(); 16]].concat();
+        let mut child = watched.run(
+            1,
+            "/bin/sh",
+            &[
+                &[
+                    "-c",
+                    "ulimit -Hn 100000; ulimit -s unlimited; exec $0 \"$@\"",
+                    &program,
+                ][..],
+                &words,
+            ]
+            .concat(),
+        );
+        let stat = format!("/proc/{}/stat", child.id());
+        wait_for(60, "end of its first thread", || {
+            fs::read_to_string(&stat)
+                .ok()?
+                .contains("(ready) Z ")
+                .then_some(())
+        });
+        let task = |what: &str| format!("/proc/{}/task", child.id()) + what;
+        let threads = fs::read_dir(task("")).unwrap().count();
+        let other = fs::read_dir(task("")).unwrap().nth(1).unwrap().unwrap();
+        let files = fs::read_dir(other.path().join("fd")).unwrap().count();
+        let began = std::time::Instant::now();
+        look(&watched);
+        let took = began.elapsed();
+        child.wait().unwrap();
+        let size = fs::metadata(kept("report.json")).unwrap().len();
+        eprintln!("{threads} threads, {files} files: {took:?}, {size} bytes of report");
+        assert!(
+            threads > 5000 && files > 5000,
+            "{threads} threads, {files} files"
+        );
+        assert!(took.as_secs() < 20, "{took:?}");
+        assert!(size < 64 << 10, "{size}");
+        let report = report(&watched);
+        let one = described(&report, "ready");
+        let argv: usize = one["process"]["argv"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|word| word.as_str().unwrap().len())
+            .sum();
+        assert!((4000..=4096).contains(&argv), "{argv}");
+        assert_eq!(one["files"].as_array().unwrap().len(), 64);
+    });
+}
+
 /// By whatever name the loader is run, and whatever is at the program's path by then.
 #[test]
 fn what_the_loader_runs_is_kept() {

@@ -89,6 +89,11 @@ fn what_cannot_be_ended_is_told_while_it_is_tried() {
         // It is seen at every look, and is nothing new.
         thread::sleep(Duration::from_secs(3));
         assert_eq!((letters().len(), watched.incidents().len()), (1, 1));
+        // As a job of cron's would come: it is killed, and told no more.
+        let late = watched.copy(1, "late");
+        let mut late = watched.run(1, &late, &["idle"]);
+        wait_for(20, "end of what came later", || late.try_wait().unwrap());
+        assert_eq!((letters().len(), watched.incidents().len()), (1, 1));
         sh(&format!(
             "umount -fl {}",
             watched.home(1).join("mount").display()
