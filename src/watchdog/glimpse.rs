@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 
 use rustix::fs::{AtFlags, StatxFlags, fstat, statx};
 
@@ -24,10 +25,10 @@ pub struct Glimpse<'a> {
 
 /// What is at a pid.
 #[derive(Debug)]
-pub enum Seen<'a> {
+pub enum Seen {
     Gone,
-    /// Effective uid, and what it runs.
-    Roots(u32, Glimpse<'a>),
+    /// Effective uid, the last part of its file's path, and its arguments with a zero after each.
+    Roots(u32, Rc<[u8]>, Vec<u8>),
     /// What has to be looked at closely.
     Other,
 }
@@ -38,48 +39,65 @@ type File = (u64, u32, u32, u64, i64, u32);
 /// Root's programs, by their files.
 #[derive(Default)]
 pub struct Programs {
-    names: HashMap<File, Box<[u8]>>,
+    names: HashMap<File, Rc<[u8]>>,
     path: String,
-    argv: Vec<u8>,
 }
 
 impl Programs {
-    /// Reads more only if `is_student` says so of its effective uid. Its real uid, which is dear to
+    /// Reads more only if `is_student` says so of an effective uid. The real uid, which is dear to
     /// read, may be another one: nobody can be blamed for what is seen here.
-    pub fn look(&mut self, proc: &Proc, pid: u32, is_student: impl Fn(u32) -> bool) -> Seen<'_> {
-        let Ok(cmdline) = proc.open_file(self.path(pid, "cmdline")) else {
-            return Seen::Gone;
-        };
-        let uid = match fstat(&cmdline).map(|stat| stat.st_uid) {
-            // A process that nobody may look into has root's files in a directory of its own.
-            Ok(0) => {
-                let directory = self.path(pid, "");
-                let Ok(stat) = statx(proc, directory, AtFlags::STATX_DONT_SYNC, StatxFlags::UID)
-                else {
-                    return Seen::Gone;
-                };
-                stat.stx_uid
+    pub fn look(
+        &mut self,
+        proc: &Proc,
+        pids: &[u32],
+        is_student: impl Fn(u32) -> bool,
+    ) -> Vec<Seen> {
+        let mut names = Vec::new();
+        let mut files = Vec::new();
+        let mut all: Vec<Seen> = Vec::with_capacity(pids.len());
+        for (place, pid) in pids.iter().copied().enumerate() {
+            let Some((cmdline, uid)) = self.open(proc, pid) else {
+                all.push(Seen::Gone);
+                continue;
+            };
+            all.push(Seen::Other);
+            if is_student(uid)
+                && let Some(name) = self.name_of_roots(proc, pid)
+            {
+                names.push((place, name));
+                files.push((uid, cmdline));
             }
-            Ok(uid) => uid,
-            Err(_) => return Seen::Gone,
-        };
-        let glimpse = is_student(uid).then(|| self.glimpse(proc, pid, uid, cmdline));
-        match glimpse.flatten() {
-            Some(glimpse) => Seen::Roots(uid, glimpse),
-            None => Seen::Other,
         }
+        let uids: Vec<u32> = files.iter().map(|(uid, _)| *uid).collect();
+        let told = proc.memory_of_all(files, MOST_ARGV);
+        for (((place, name), uid), argv) in names.into_iter().zip(uids).zip(told) {
+            // There are none while a program is on its way in.
+            if let Some(argv) = argv.filter(|argv| !argv.is_empty()) {
+                all[place] = Seen::Roots(uid, name, argv);
+            }
+        }
+        all
+    }
+
+    /// Its arguments, still to be read, and its effective uid.
+    fn open(&mut self, proc: &Proc, pid: u32) -> Option<(OwnedFd, u32)> {
+        let cmdline = proc.open_file(self.path(pid, "cmdline")).ok()?;
+        let uid = match fstat(&cmdline).ok()?.st_uid {
+            // A process that nobody may look into has root's files in a directory of its own.
+            0 => {
+                let directory = self.path(pid, "");
+                let flags = AtFlags::STATX_DONT_SYNC;
+                statx(proc, directory, flags, StatxFlags::UID).ok()?.stx_uid
+            }
+            uid => uid,
+        };
+        Some((cmdline, uid))
     }
 
     /// None when its program is not root's or loads any other, or cannot be seen. What it calls
     /// itself is for the next sample: at its start that is its file's name, a link's to it, or its
     /// script's.
-    fn glimpse(
-        &mut self,
-        proc: &Proc,
-        pid: u32,
-        uid: u32,
-        cmdline: OwnedFd,
-    ) -> Option<Glimpse<'_>> {
+    fn name_of_roots(&mut self, proc: &Proc, pid: u32) -> Option<Rc<[u8]>> {
         let file = roots(proc, self.path(pid, "exe"))?;
         if !self.names.contains_key(&file) {
             if self.names.len() > REMEMBERED {
@@ -93,15 +111,8 @@ impl Programs {
             let name = path.file_name().unwrap_or_default();
             self.names.insert(file, name.as_encoded_bytes().into());
         }
-        let name = self.names.get(&file).filter(|name| !is_loader(name))?;
-        let mut room = std::mem::take(&mut self.argv);
-        room.resize(MOST_ARGV, 0);
-        self.argv = proc.memory_of(uid, cmdline, room)?;
-        // There are none while a program is on its way in.
-        (!self.argv.is_empty()).then_some(Glimpse {
-            file: name,
-            argv: &self.argv,
-        })
+        let name = self.names.get(&file)?;
+        (!is_loader(name)).then(|| Rc::clone(name))
     }
 
     fn path(&mut self, pid: u32, of: &str) -> &str {
@@ -140,22 +151,28 @@ mod tests {
             let mut command = Command::new("/usr/bin/sleep");
             let mut child = command.arg("60").stdin(Stdio::null()).spawn().unwrap();
             let is_own = |uid| uid == own;
+            let pid = child.id();
+            let mut look = |is_student: &dyn Fn(u32) -> bool| {
+                let mut all = programs.look(&proc, &[pid, u32::MAX], is_student);
+                assert!(matches!(all.pop(), Some(Seen::Gone)));
+                all.pop().unwrap()
+            };
             // The child has let go of the old program when it comes here, and may lack arguments.
-            while matches!(programs.look(&proc, child.id(), is_own), Seen::Other) {
+            while matches!(look(&is_own), Seen::Other) {
                 std::thread::yield_now();
             }
-            match programs.look(&proc, child.id(), is_own) {
-                Seen::Roots(uid, glimpse) => {
-                    assert_eq!((uid, glimpse.file), (own, &b"sleep"[..]));
-                    assert_eq!(glimpse.argv, b"/usr/bin/sleep\x0060\0");
+            match look(&is_own) {
+                Seen::Roots(uid, name, argv) => {
+                    assert_eq!((uid, &*name), (own, &b"sleep"[..]));
+                    assert_eq!(argv, b"/usr/bin/sleep\x0060\0");
                 }
                 other => panic!("{other:?}"),
             }
-            let other = programs.look(&proc, child.id(), |uid| uid != own);
+            let other = look(&|uid| uid != own);
             assert!(matches!(other, Seen::Other), "{other:?}");
             child.kill().unwrap();
             child.wait().unwrap();
-            let gone = programs.look(&proc, child.id(), |_| true);
+            let gone = look(&|_| true);
             assert!(matches!(gone, Seen::Gone), "{gone:?}");
         }
         assert_eq!(programs.names.len(), 1);

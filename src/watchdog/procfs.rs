@@ -6,12 +6,13 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustix::buffer::spare_capacity;
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, Statx, StatxFlags, openat, readlinkat, statx};
 use rustix::io::{pread, read};
 
 use super::loader::Loaders;
 use super::mapped::mapped;
-use super::memory::Memory;
+use super::memory::{Memory, Work};
 use super::mounts::{self, Mounts};
 use super::proc_dir::ProcDir;
 use super::process::{Exe, Process, ProcessId, TOO_LONG};
@@ -101,14 +102,17 @@ impl Proc {
         self.memory.ask(uid, work).unwrap_or_default()
     }
 
-    /// The same of one that is open; all there is comes with one read. `bytes` says how much.
-    pub fn memory_of(&self, uid: u32, file: OwnedFd, mut bytes: Vec<u8>) -> Option<Vec<u8>> {
-        let work = move || {
-            let length = read(&file, &mut bytes[..]).unwrap_or(0);
-            bytes.truncate(length);
-            bytes
-        };
-        self.memory.read(uid, work)
+    /// The same of open ones, each with its uid; all there is comes with one read.
+    pub fn memory_of_all(&self, files: Vec<(u32, OwnedFd)>, most: usize) -> Vec<Option<Vec<u8>>> {
+        let works = files.into_iter().map(|(uid, file)| {
+            let work: Work = Box::new(move || {
+                let mut bytes = Vec::with_capacity(most);
+                let _ = read(&file, spare_capacity(&mut bytes));
+                bytes
+            });
+            (uid, work)
+        });
+        self.memory.read_all(works.collect())
     }
 
     pub fn link(&self, path: &str) -> io::Result<PathBuf> {

@@ -291,18 +291,24 @@ impl Sampler {
         Some(student)
     }
 
-    /// A process that has just started its program: whose it is, and itself with its nearest ancestors as
-    /// they were last seen, unless it is root's program and `is_plain`. None when it is not a
-    /// student's, or gone. What rules about programs do not ask is not read.
+    /// A first look at processes that have just started their programs.
+    pub fn glance(&mut self, pids: &[u32]) -> Vec<Seen> {
+        let is_student = |uid| self.uids.student(uid).is_some();
+        self.programs.look(&self.proc, pids, is_student)
+    }
+
+    /// One of them after that look: whose it is, and itself with its nearest ancestors as they were
+    /// last seen, unless it is root's program and `is_plain`. None when it is not a student's, or
+    /// gone. What rules about programs do not ask is not read.
     pub fn at_exec(
         &mut self,
         pid: u32,
+        seen: &Seen,
         is_plain: impl Fn(Glimpse) -> bool,
     ) -> Option<(Student, Option<Snapshot>)> {
-        let is_student = |uid| self.uids.student(uid).is_some();
-        let plain = match self.programs.look(&self.proc, pid, is_student) {
+        let plain = match seen {
             Seen::Gone => return None,
-            Seen::Roots(uid, glimpse) => is_plain(glimpse).then_some(uid),
+            Seen::Roots(uid, file, argv) => is_plain(Glimpse { file, argv }).then_some(*uid),
             Seen::Other => None,
         };
         if let Some(uid) = plain

@@ -16,6 +16,7 @@ use super::connector::{Connector, Heard, WAIT};
 use super::counters::Counters;
 use super::evidence;
 use super::finding::Finding;
+use super::glimpse::Seen;
 use super::history::History;
 use super::judge::{Exception, Judge};
 use super::pace::{Looks, NAP, Pace};
@@ -29,6 +30,8 @@ use crate::safefs::Dir;
 
 /// Execs that are looked at before anything else gets its turn.
 const AT_ONCE: usize = 1024;
+/// So many are looked at together: what is found in the first one waits for the last.
+const TOGETHER: usize = 64;
 const SEATS_AGAIN: Duration = Duration::from_secs(2);
 const TELL_AGAIN: Duration = Duration::from_secs(5);
 const TIDY_AGAIN: Duration = Duration::from_secs(3600);
@@ -212,13 +215,13 @@ impl Watch {
         } else {
             (connector.wait()?, 1)
         };
-        let mut missed = false;
+        let (mut started, mut missed) = (Vec::new(), false);
         for left in (0..most).rev() {
             match heard {
                 Heard::Exec(pid) => {
                     let seen = Instant::now();
                     self.pace.note(seen);
-                    self.look_at(pid, seen);
+                    started.push((pid, seen));
                 }
                 Heard::Other => {}
                 Heard::Missed(count) => {
@@ -233,14 +236,21 @@ impl Watch {
                 _ => break,
             }
         }
+        for some in started.chunks(TOGETHER) {
+            let pids: Vec<u32> = some.iter().map(|(pid, _)| *pid).collect();
+            let glances = self.sampler.glance(&pids);
+            for ((pid, seen), glance) in some.iter().zip(glances) {
+                self.look_at(*pid, *seen, &glance);
+            }
+        }
         Ok(missed)
     }
 
-    fn look_at(&mut self, pid: u32, seen: Instant) {
+    fn look_at(&mut self, pid: u32, seen: Instant, glance: &Seen) {
         let judge = &self.judge;
         let found = self
             .sampler
-            .at_exec(pid, |glimpse| judge.is_plain(&glimpse));
+            .at_exec(pid, glance, |glimpse| judge.is_plain(&glimpse));
         self.counters.add(|f| {
             f.execs += 1;
             f.checked += u64::from(found.is_some());
