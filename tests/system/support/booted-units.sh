@@ -2,7 +2,8 @@
 # Runs as root of a Debian with systemd: the units of wod deliver do their work. /root/wod is the program.
 set -euo pipefail
 
-virtual() { systemd-detect-virt --quiet --vm; }
+# In a machine of its own, and not below the kernel of another one.
+virtual() { ! systemd-detect-virt --quiet --container; }
 
 # On a quiet machine within that time; on a busy one it takes longer.
 until_true() {
