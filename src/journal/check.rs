@@ -91,7 +91,11 @@ fn head_of(connection: &Connection) -> rusqlite::Result<Option<Head>> {
     }
 }
 
+/// Beside somebody who writes (a watchdog, a command), too: the journal as it was at one moment, which came
+/// after what is remembered of its end.
 fn findings(path: &Path, connection: &Connection, most: usize) -> Result<Vec<Finding>> {
+    let remembered = head::remembered(path)?;
+    let _moment = connection.unchecked_transaction()?;
     let mut found: Vec<Finding> = schema::wrongs(path, connection, most)?
         .into_iter()
         .map(|what| in_file(path, what))
@@ -116,13 +120,11 @@ fn findings(path: &Path, connection: &Connection, most: usize) -> Result<Vec<Fin
         }
     }
     let end = head_of(connection).unwrap_or_default();
-    found.extend(short(head::remembered(path)?, end).map(|what| Finding {
-        file: match head::remembered(path) {
-            Ok(Remembered::Head(_)) => name(path),
-            _ => name(&head::beside(path)),
-        },
-        what,
-    }));
+    let file = match remembered {
+        Remembered::Head(_) => name(path),
+        _ => name(&head::beside(path)),
+    };
+    found.extend(short(remembered, end).map(|what| Finding { file, what }));
     Ok(found)
 }
 

@@ -217,6 +217,28 @@ fn what_others_wrote_is_noticed_once() {
 }
 
 #[test]
+fn a_journal_that_somebody_writes_is_whole() {
+    let mut desk = Desk::open();
+    let path = desk.journal.path().to_owned();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for participant in 1.. {
+                if is_over.load(Ordering::SeqCst) {
+                    return;
+                }
+                desk.fresh(Verb::Create, 1, participant);
+            }
+        });
+        let opened: Vec<_> = (0..40).map(|_| Journal::open(&path).map(drop)).collect();
+        is_over.store(true, Ordering::SeqCst);
+        for one in opened {
+            one.unwrap();
+        }
+    });
+}
+
+#[test]
 fn who_gets_a_seat_takes_it_from_who_had_it() {
     let journal = Desk::open().journal;
     let student = crate::domain::Student::new(3).unwrap();

@@ -252,7 +252,7 @@ fn a_dry_run_writes_nothing_and_a_day_has_its_limit() {
         assert_eq!(newest["evidence"], Value::Null);
         assert_eq!(
             newest["done"][1],
-            "no evidence was kept: there is some of 8 alerts of student1 within a day"
+            "no evidence was kept: there is some of 8 answers to student1 within a day (alert)"
         );
         assert_eq!(newest["participant"], Value::Null);
         assert_eq!(watched.journal().ban_of(Participant::new(1)).unwrap(), None);

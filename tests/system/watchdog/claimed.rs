@@ -175,7 +175,10 @@ fn what_root_mounted_is_still_roots() {
             let words = [below, &["/run/wod", "watchdog", "--once", "--json"]].concat();
             let looked = Command::new(words[0]).args(&words[1..]).output().unwrap();
             assert!(looked.status.success(), "{looked:?}");
-            assert_eq!(String::from_utf8(looked.stdout).unwrap(), "", "{below:?}");
+            // On a busy machine they have computed for a while by then, as root's programs may.
+            let said = String::from_utf8(looked.stdout).unwrap();
+            let mut other = said.lines().filter(|line| !line.contains("process-cpu"));
+            assert_eq!(other.next(), None, "{below:?}");
         }
         for child in &mut children {
             child.kill().unwrap();
