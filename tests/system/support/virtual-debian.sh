@@ -29,6 +29,8 @@ inside() {
 status=0
 /root/script || status=$?
 echo "STATUS $status"
+# Whatever the script left running.
+systemctl poweroff --force --force
 R
     chmod 755 "$root/root/run"
     # Of Type=exec, so that the machine is up while the script runs.
@@ -39,7 +41,6 @@ After=multi-user.target
 Type=exec
 Environment=HOME=/root LC_ALL=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 ExecStart=/root/run
-ExecStopPost=systemctl poweroff --force
 StandardOutput=file:/dev/virtio-ports/script
 StandardError=file:/dev/virtio-ports/script
 U
