@@ -60,6 +60,8 @@ impl Tracer {
                 looks: HashMap::new(),
             };
             watch.seize_all();
+            // Whoever is let go stops again while the process counts as stopped.
+            kill(watch.engine, Signal::SIGCONT).unwrap();
             attached.send(()).unwrap();
             watch.go_on();
             let _ = end.send(());
